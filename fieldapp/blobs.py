@@ -1,0 +1,128 @@
+"""Photos as they came and print copies of them, in a folder or in S3-compatible storage.
+
+A blob is named by the SHA-256 of its bytes and kept unopened: it is the evidence.  It may arrive in
+pieces; the pieces are objects of their own until the last one came and the hash agrees.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+
+import fsspec
+from flask import Response, current_app
+from sqlalchemy import select
+
+from fieldapp import jobs
+from fieldapp.models import Blob, BlobReference, Visit, db
+from sync.problems import Problem
+
+_NAME = re.compile("[0-9a-f]{64}")
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF8", "image/gif"),
+)
+
+
+def check_name(sha256: str) -> str:
+    """``sha256`` itself; Problem("photo.not-a-hash") when it is no SHA-256 in hex."""
+    if not _NAME.fullmatch(sha256):
+        raise Problem("photo.not-a-hash")
+    return sha256
+
+
+def read(org_id: str, name: str) -> bytes | None:
+    """The stored bytes called ``name``, or None."""
+    files, root = _storage()
+    path = f"{root}/{org_id}/{name}"
+    if not files.exists(path):
+        return None
+    data: bytes = files.cat_file(path)
+    return data
+
+
+def write(org_id: str, name: str, data: bytes) -> None:
+    """Store ``data`` as ``name``, replacing it."""
+    files, root = _storage()
+    files.makedirs(f"{root}/{org_id}/{name}".rpartition("/")[0], exist_ok=True)
+    files.pipe_file(f"{root}/{org_id}/{name}", data)
+
+
+def store(org_id: str, sha256: str, data: bytes, now: datetime) -> Blob:
+    """Store a whole blob at once.  Raises Problem("blob.hash-mismatch")."""
+    return append(org_id, sha256, 0, len(data), data, now)
+
+
+def received(org_id: str, sha256: str) -> Blob | None:
+    """How much of a blob is here, or None when nothing is."""
+    return db.session.get(Blob, (org_id, check_name(sha256)))
+
+
+def append(org_id: str, sha256: str, offset: int, size: int, data: bytes, now: datetime) -> Blob:
+    """Store the piece of a blob of ``size`` bytes that begins at ``offset``.
+
+    A piece that is here already is accepted again.  Raises Problem("blob.offset") with ``offset``,
+    where the phone must go on; Problem("content.too-large"); and Problem("blob.hash-mismatch")
+    after the last piece of a damaged blob, whose pieces are then forgotten.
+    """
+    check_name(sha256)
+    if size > current_app.config["BLOB_BYTES"] or offset + len(data) > size:
+        raise Problem("content.too-large")
+    blob = db.session.get(Blob, (org_id, sha256))
+    if blob is None:
+        blob = Blob(org_id=org_id, sha256=sha256, size=size, received=0)
+        db.session.add(blob)
+    if blob.complete_at is not None:
+        return blob
+    if offset != blob.received or size != blob.size:
+        raise Problem("blob.offset", offset=blob.received)
+    if data:
+        write(org_id, f"{sha256}.part/{offset:012}", data)
+    blob.received = offset + len(data)
+    if blob.received == blob.size:
+        _complete(blob, now)
+    db.session.commit()
+    if blob.complete_at is not None:
+        jobs.enqueue("photo", f"{org_id}/{sha256}")
+    return blob
+
+
+def photo_response(visit: Visit, sha256: str) -> Response:
+    """A photo of ``visit`` for a page; Problem("photo.not-found")."""
+    check_name(sha256)
+    spoken_of = db.session.scalar(
+        select(BlobReference.sha256).where(
+            BlobReference.org_id == visit.org_id,
+            BlobReference.visit_id == visit.id,
+            BlobReference.sha256 == sha256,
+        )
+    )
+    data = read(visit.org_id, f"{sha256}.jpg") or read(visit.org_id, sha256) if spoken_of else None
+    if data is None:
+        raise Problem("photo.not-found")
+    kind = next((name for start, name in _SIGNATURES if data.startswith(start)), None)
+    if kind is None:
+        raise Problem("photo.not-found")
+    return Response(data, mimetype=kind)
+
+
+def _complete(blob: Blob, now: datetime) -> None:
+    files, root = _storage()
+    folder = f"{root}/{blob.org_id}/{blob.sha256}.part"
+    pieces = sorted(files.ls(folder, detail=False)) if files.exists(folder) else []
+    data = b"".join(files.cat_file(piece) for piece in pieces)
+    if files.exists(folder):
+        files.rm(folder, recursive=True)
+    if hashlib.sha256(data).hexdigest() != blob.sha256:
+        blob.received = 0
+        db.session.commit()
+        raise Problem("blob.hash-mismatch")
+    write(blob.org_id, blob.sha256, data)
+    blob.complete_at = now
+
+
+def _storage() -> tuple[fsspec.AbstractFileSystem, str]:
+    files, root = fsspec.core.url_to_fs(current_app.config["BLOBS_URL"])
+    return files, root.rstrip("/")

@@ -1,0 +1,188 @@
+"""The console command ``fieldapp``: Flask's own group with the application's commands."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from flask import current_app
+from flask.cli import FlaskGroup
+
+from fieldapp import create_app, jobs
+from fieldapp.config import WrongSetting
+from fieldapp.models import Organisation, Person, db
+
+
+@click.group(cls=FlaskGroup, create_app=create_app, add_default_commands=False)
+def main() -> None:
+    """Work orders for field service: serve, demo, import, verify, doctor."""
+
+
+@main.command()
+@click.option("--host", default=None, help="Address to listen on.")
+@click.option("--port", type=int, default=None, help="Port to listen on.")
+def serve(host: str | None, port: int | None) -> None:
+    """Serve the application and do its background work."""
+    _prepare()
+    _serve(host or current_app.config["HOST"], port or current_app.config["PORT"])
+
+
+@main.command()
+@click.option("--port", type=int, default=None, help="Port to listen on.")
+@click.option("--prepare-only", is_flag=True, help="Store the demo day and stop.")
+def demo(port: int | None, prepare_only: bool) -> None:
+    """Store a believable day if it is not there, and serve it."""
+    from fieldapp.demo import make_demo
+
+    _prepare()
+    accounts = make_demo(datetime.now(UTC))
+    host, port = current_app.config["HOST"], port or current_app.config["PORT"]
+    click.echo(f"fieldapp: http://{host}:{port}")
+    for account in accounts:
+        click.echo(
+            f"  {account.role:<10} {account.account:<10} {account.password:<14} {account.name}"
+        )
+    if not prepare_only:
+        _serve(host, port)
+
+
+@main.command()
+def init() -> None:
+    """Make tables and the sealing key of a new installation."""
+    _prepare()
+    click.echo(f"ready: {current_app.config['INSTANCE']}")
+
+
+@main.group()
+def user() -> None:
+    """People who sign in."""
+
+
+@user.command("add")
+@click.argument("account")
+@click.option("--name", required=True, help="As it stands on papers.")
+@click.option("--role", "roles", multiple=True, required=True,
+              type=click.Choice(["engineer", "dispatcher", "manager", "admin"]))  # fmt: skip
+@click.option("--organisation", default=None, help="Name, for the first person of a new one.")
+@click.password_option()
+def add_user(
+    account: str, name: str, roles: tuple[str, ...], organisation: str | None, password: str
+) -> None:
+    """Let a person sign in."""
+    from fieldapp.access import hash_password
+    from fieldapp.ids import mint_id
+
+    _prepare()
+    now = datetime.now(UTC)
+    if db.session.query(Person).filter_by(account=account).first():
+        raise click.ClickException(f"the account {account} exists already")
+    owner = _organisation(organisation)
+    if owner is None:
+        owner = Organisation(id=mint_id(now), name=organisation or "fieldapp", epoch=mint_id(now))
+        db.session.add(owner)
+        db.session.flush()
+    db.session.add(
+        Person(
+            id=mint_id(now),
+            org_id=owner.id,
+            account=account,
+            name=name,
+            roles_text=" ".join(roles),
+            password_hash=hash_password(password),
+        )
+    )
+    db.session.commit()
+    click.echo(f"{name} may sign in as {account}")
+
+
+@main.command("import")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--organisation", default=None, help="Name, where there are several.")
+@click.option("--author", default=None, help="Account that the work orders are noted under.")
+def import_folder(folder: Path, organisation: str | None, author: str | None) -> None:
+    """Load customers, sites, contacts, assets, parts and work orders from CSV files."""
+    from fieldapp.importing import ImportRefused, import_directory
+
+    _prepare()
+    owner = _organisation(organisation)
+    if owner is None:
+        raise click.ClickException("there is no such organisation; add a person first")
+    people = db.session.query(Person).filter_by(org_id=owner.id)
+    if author:
+        person = people.filter_by(account=author).first()
+    else:
+        person = next((one for one in people if one.is_desk), None)
+    if person is None:
+        raise click.ClickException("name an account of the desk with --author")
+    try:
+        report = import_directory(folder, owner, now=datetime.now(UTC), author=person)
+    except ImportRefused as refused:
+        click.echo(str(refused), err=True)
+        sys.exit(1)
+    click.echo(str(report))
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+def verify(file: Path, as_json: bool) -> None:
+    """Say whether a PDF is genuine (exit 0), altered or superseded (1), or not ours (2)."""
+    from fieldapp.verify import verdict_of
+
+    _prepare()
+    found = verdict_of(file.read_bytes())
+    click.echo(json.dumps(found.as_data(), ensure_ascii=False) if as_json else found.text())
+    sys.exit(found.exit_code)
+
+
+@main.command()
+def doctor() -> None:
+    """Look at libraries, fonts, database, key and disk: what is wrong and what to do."""
+    from fieldapp.health import examine
+
+    findings = examine(datetime.now(UTC))
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.is_good else 'BAD '} {finding.text}")
+    sys.exit(0 if all(finding.is_good for finding in findings) else 1)
+
+
+def run() -> None:
+    """Entry point of the console command: a wrong setting is a sentence, not a traceback."""
+    try:
+        main()
+    except WrongSetting as wrong:
+        click.echo(f"fieldapp: {wrong}", err=True)
+        sys.exit(2)
+
+
+def _prepare() -> None:
+    """Tables and key, made when they are not there."""
+    from fieldapp import reports
+
+    db.create_all()
+    reports.prepare_key(datetime.now(UTC))
+
+
+def _organisation(name: str | None) -> Organisation | None:
+    found = db.session.query(Organisation)
+    if name is not None:
+        return found.filter_by(name=name).first()
+    every = found.all()
+    if len(every) > 1:
+        raise click.ClickException("there are several organisations; name one with --organisation")
+    return every[0] if every else None
+
+
+def _serve(host: str, port: int) -> None:
+    import waitress
+
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    db.session.remove()
+    consumer = jobs.start_consumer(app, app.config["RENDER_WORKERS"])
+    try:
+        waitress.serve(app, host=host, port=port, threads=app.config["THREADS"], _quiet=True)
+    finally:
+        consumer.stop()

@@ -1,0 +1,89 @@
+"""Every setting: name with unit, default, one sentence.  A wrong value stops the start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting, read from the environment as ``FIELDAPP_<name>`` (``DATABASE_URL`` as it is)."""
+
+    name: str
+    default: str | int
+    sentence: str
+    least: int | None = None
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return self.name if self.name == "DATABASE_URL" else f"FIELDAPP_{self.name}"
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("DATABASE_URL", "", "Where the tables are; empty means SQLite in the instance folder."),
+    Setting("INSTANCE", "instance", "Folder of the database, blobs, papers and keys."),
+    Setting("BLOBS_URL", "", "fsspec URL for photos and papers; empty means the instance folder."),
+    Setting("PUBLIC_URL", "http://127.0.0.1:8000", "Address printed in QR codes."),
+    Setting("SECRET_KEY", "", "Signs the session cookie; empty means a key kept in the instance."),
+    Setting("HOST", "127.0.0.1", "Address the server listens on."),
+    Setting("PORT", 8000, "Port the server listens on.", 1),
+    Setting("THREADS", 8, "Threads that answer requests.", 1),
+    Setting("SESSION_DAYS", 30, "Days a page session lasts.", 1),
+    Setting("SIGN_IN_PER_MINUTE", 10, "Sign-in attempts per address and minute.", 1),
+    Setting("VERIFY_PER_MINUTE", 60, "Look-ups of the public page per address and minute.", 1),
+    Setting("PUSH_BYTES", 4_000_000, "Largest push in bytes.", 1000),
+    Setting("PUSH_OPERATIONS", 500, "Most operations in one push.", 1),
+    Setting("BLOB_BYTES", 20_000_000, "Largest photo in bytes.", 1000),
+    Setting("FORM_BYTES", 1_000_000, "Largest form in bytes.", 1000),
+    Setting("RENDER_WORKERS", 1, "Processes that make papers.", 1),
+    Setting("PHOTO_PATIENCE_SECONDS", 60, "How long a paper waits for photos on their way.", 0),
+    Setting("RENDER_SECONDS", 20, "Longest time for one paper in seconds.", 1),
+    Setting("TIMESTAMP_URL", "", "RFC 3161 authority for seals; empty means none."),
+    Setting("BEHIND_PROXY", 0, "Proxies in front whose forwarded headers are believed.", 0),
+    Setting("REDIS_URL", "", "Redis for background work; empty means SQLite in the instance."),
+)
+
+
+class WrongSetting(ValueError):
+    """A setting cannot be used; the message names it and says why."""
+
+
+def read_settings(
+    given: Mapping[str, object] | None = None, environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Every setting by name: ``given`` before the environment before the default.
+
+    Raises WrongSetting for an unknown name, a number that is none, or one below its least.
+    """
+    given = dict(given or {})
+    environment = os.environ if environment is None else environment
+    unknown = set(given) - {setting.name for setting in SETTINGS}
+    if unknown:
+        raise WrongSetting(f"unknown setting: {', '.join(sorted(unknown))}")
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        raw = given.get(setting.name, environment.get(setting.variable, setting.default))
+        values[setting.name] = _read(setting, raw)
+    instance = Path(values["INSTANCE"]).absolute()
+    values["INSTANCE"] = instance
+    values["DATABASE_URL"] = values["DATABASE_URL"] or f"sqlite:///{instance / 'fieldapp.sqlite'}"
+    values["BLOBS_URL"] = values["BLOBS_URL"] or f"file://{instance / 'blobs'}"
+    values["PUBLIC_URL"] = values["PUBLIC_URL"].rstrip("/")
+    return values
+
+
+def _read(setting: Setting, raw: object) -> Any:
+    if not isinstance(setting.default, int):
+        return str(raw)
+    try:
+        number = int(str(raw))
+    except ValueError:
+        raise WrongSetting(f"{setting.variable} must be a whole number, not {raw!r}") from None
+    if setting.least is not None and number < setting.least:
+        raise WrongSetting(f"{setting.variable} must be at least {setting.least}, not {number}")
+    return number

@@ -1,0 +1,48 @@
+"""How the database is opened: the same promises on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import Connection, Engine, event
+
+from fieldapp.models import db
+
+
+def open_database(app: Flask, url: str) -> None:
+    """Bind the tables of ``app`` to ``url``."""
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_pre_ping": not url.startswith("sqlite")}
+    db.init_app(app)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            _prepare_sqlite(db.engine)
+
+
+def begin_writing() -> None:
+    """Start the one transaction of a change.
+
+    SQLite takes its write lock at once: a transaction that reads first and writes later loses
+    against another writer instead of waiting for it.
+    """
+    db.session.commit()  # ends the read that loaded the person who asks
+    db.session.connection(execution_options={"immediate": True})
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        # The driver's own transactions start too late; ours start in on_begin.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA busy_timeout=10000")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("immediate")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

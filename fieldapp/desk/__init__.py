@@ -1,0 +1,6 @@
+"""``/desk…``: dispatchers see the day, open work, review the synced visits and settle conflicts."""
+
+from fieldapp.desk import board, customers, visits, work_orders
+from fieldapp.desk.pages import bp
+
+__all__ = ["board", "bp", "customers", "visits", "work_orders"]

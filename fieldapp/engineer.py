@@ -1,0 +1,226 @@
+"""``/visits…``: the engineer's pages when the server answers.
+
+The phone answers the same URLs in ``static/phone/engineer.js``; the two read line for line alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, g, redirect, request
+from flask.typing import ResponseReturnValue
+
+from fieldapp import blobs, formats, pages
+from fieldapp.access import create_language, needs, visit_for
+from fieldapp.forms import only_changed, read_heads, read_value, read_was, write_form
+from fieldapp.handover import sign
+from fieldapp.models import Visit
+from fieldapp.perform import unit
+from fieldapp.policies import Policy
+from fieldapp.presentation import policy_of, present, visits_of
+from sync import catalogue
+from sync.canonical import canonical, sha256
+from sync.missing import missing
+from sync.operation import iso
+from sync.problems import Problem
+from sync.report import coverage
+from sync.snapshot import facts, snapshot_text
+from sync.validate import validate
+
+bp = Blueprint("engineer", __name__)
+
+State = dict[str, Any]
+
+
+@bp.get("/visits")
+@needs("engineer")
+def show_visits() -> ResponseReturnValue:
+    """Today's list."""
+    now = datetime.now(UTC)
+    policy = policy_of(g.person.org_id)
+    states = present(visits_of(g.person), g.person, now)
+    offsets = states[0]["context"]["organisation"]["offsets"] if states else [["", 480]]
+    today = formats.day(iso(int(now.timestamp() * 1000)), offsets)
+    return pages.shared_page(
+        "engineer/visits.html", pages.visits_page(_reader(), states, policy.data, today)
+    )
+
+
+@bp.get("/visits/<visit_id>")
+@needs("engineer")
+def show_visit(visit_id: str) -> ResponseReturnValue:
+    """One visit with everything on it."""
+    _, state, policy = _state(visit_id)
+    return pages.shared_page("engineer/visit.html", pages.visit_page(_reader(), state, policy.data))
+
+
+@bp.get("/visits/<visit_id>/<noun>")
+@needs("engineer")
+def edit_entry(visit_id: str, noun: str) -> ResponseReturnValue:
+    """The form for a new entry of a kind, or for a void or a correction."""
+    _, state, policy = _state(visit_id)
+    kind = _kind(noun)
+    was = _shown_first(kind, state)
+    form = write_form(_fields(kind, state), was, state["context"]["site"]["offsets"])
+    return _form_page(state, policy, kind, form, was, [])
+
+
+@bp.post("/visits/<visit_id>/<noun>")
+@needs("engineer")
+def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
+    """Something was done: one form, one operation."""
+    visit, state, policy = _state(visit_id)
+    kind = _kind(noun)
+    fields = _fields(kind, state)
+    posted = {name: request.form.getlist(name) for name in request.form}
+    value = read_value(fields, posted, state["context"]["site"]["offsets"])
+    findings = validate(fields, value, policy.choices(str(value.get("list", ""))), coverage())
+    if not findings and kind["policy"] == "sign":
+        findings = _unsigned(state, policy, posted)
+    if findings:
+        shown = write_form(fields, value, state["context"]["site"]["offsets"])
+        return _form_page(state, policy, kind, shown, read_was(posted), findings, 422)
+    heads = read_heads(posted)
+    if kind["policy"] == "sign":
+        value = sign(state, value)
+    elif kind["policy"] in ("set", "correction"):
+        value = only_changed(fields, value, posted)
+    if kind["policy"] == "correction":
+        value, heads = _correction(_entry(state), value, heads)
+    if not value and kind["policy"] in ("set", "correction"):
+        return redirect(f"/visits/{visit_id}", 303)
+    with unit(visit.org_id, datetime.now(UTC)) as opened:
+        opened.perform(kind["name"], visit_id, g.person, value, heads)
+    return redirect(f"/visits/{visit_id}", 303)
+
+
+@bp.put("/visits/<visit_id>/photos/<sha256>")
+@needs("engineer")
+def create_photo(visit_id: str, sha256: str) -> ResponseReturnValue:
+    """The bytes of a photo, before the entry that speaks of it."""
+    visit = visit_for(g.person, visit_id)
+    blobs.store(visit.org_id, sha256, request.get_data(cache=False), datetime.now(UTC))
+    return "", 204
+
+
+@bp.get("/visits/<visit_id>/photos/<sha256>")
+@needs("engineer")
+def show_photo(visit_id: str, sha256: str) -> ResponseReturnValue:
+    """The photo as it came; Problem("photo.not-found") while only a phone has it."""
+    visit = visit_for(g.person, visit_id)
+    return blobs.photo_response(visit, sha256)
+
+
+@bp.post("/visits/language")
+def change_language() -> ResponseReturnValue:
+    """The reader prefers a language."""
+    return create_language()
+
+
+def _state(visit_id: str) -> tuple[Visit, State, Policy]:
+    visit = visit_for(g.person, visit_id)
+    state = present([visit], g.person, datetime.now(UTC))[0]
+    return visit, state, policy_of(g.person.org_id)
+
+
+def _reader() -> dict[str, str]:
+    return {"id": g.person.id, "name": g.person.name}
+
+
+def _kind(noun: str) -> Mapping[str, Any]:
+    kind: Mapping[str, Any] = pages.CATALOGUE[catalogue.kind_of(noun).name]
+    if "engineer" not in kind["roles"]:
+        raise Problem("page.unknown")
+    return kind
+
+
+def _entry(state: State) -> dict[str, Any]:
+    """The entry that a void or a correction is about."""
+    id_ = request.values.get("entry", "")
+    for entry in state["entries"] + state["signatures"]:
+        if entry["id"] == id_:
+            return dict(entry)
+    raise Problem("entry.not-found")
+
+
+def _fields(kind: Mapping[str, Any], state: State) -> list[dict[str, Any]]:
+    """The fields the form asks for; a correction asks for those of its entry."""
+    if kind["policy"] != "correction":
+        return list(kind["fields"])
+    return list(pages.CATALOGUE[_entry(state)["kind"]]["fields"])
+
+
+def _shown_first(kind: Mapping[str, Any], state: State) -> dict[str, Any]:
+    """The values a form shows first: what is there for a set or a correction, else defaults."""
+    fields = _fields(kind, state)
+    if kind["policy"] == "correction":
+        return dict(_entry(state)["value"])
+    if kind["policy"] == "set":
+        return {
+            field["name"]: state["fields"][f"{kind['name']}/{field['name']}"]["value"]
+            for field in fields
+            if f"{kind['name']}/{field['name']}" in state["fields"]
+        }
+    if kind["policy"] == "void":
+        return {"entry": _entry(state)["id"]}
+    now = iso(int(datetime.now(UTC).timestamp() * 1000))
+    value = {field["name"]: now for field in fields if field["default"] == "now"}
+    return value | ({"list": request.args["list"]} if request.args.get("list") else {})
+
+
+def _form_page(
+    state: State,
+    policy: Policy,
+    kind: Mapping[str, Any],
+    form: Mapping[str, Any],
+    was: Mapping[str, Any],
+    findings: list[dict[str, str]],
+    status: int = 200,
+) -> ResponseReturnValue:
+    about = _entry(state) if kind["policy"] in ("void", "correction") else None
+    more = {
+        "heads": canonical(_heads(kind, state, about)),
+        "was": canonical(was),
+        "entry": about,
+        "seen": _seen(state) if kind["policy"] == "sign" else "",
+    }
+    arguments = pages.form_page(_reader(), state, policy.data, kind, form, findings, more)
+    template = "engineer/signature.html" if kind["policy"] == "sign" else "engineer/form.html"
+    return pages.shared_page(template, arguments, status)
+
+
+def _heads(
+    kind: Mapping[str, Any], state: State, about: Mapping[str, Any] | None
+) -> dict[str, list[str]]:
+    """The heads whose values the form shows."""
+    if kind["policy"] == "set":
+        start = f"{kind['name']}/"
+    elif kind["policy"] == "correction" and about is not None:
+        start = f"entries/{about['id']}/"
+    else:
+        return {}
+    return {path: cell["heads"] for path, cell in state["fields"].items() if path.startswith(start)}
+
+
+def _correction(
+    entry: Mapping[str, Any], value: Mapping[str, Any], heads: Mapping[str, list[str]] | None
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """The changed fields by path, with the heads their author saw."""
+    paths = {f"entries/{entry['id']}/{name}": item for name, item in value.items()}
+    return paths, {path: (heads or {}).get(path, [entry["id"]]) for path in paths}
+
+
+def _seen(state: State) -> str:
+    """The digest of what the hand-over page shows."""
+    return sha256(snapshot_text(facts(state, catalogue.ON_PAPER), state["context"]))
+
+
+def _unsigned(
+    state: State, policy: Policy, posted: Mapping[str, list[str]]
+) -> list[dict[str, str]]:
+    """A signature counts for what was on the screen: what changed meanwhile is shown first."""
+    if posted.get("seen") == [_seen(state)] and not missing(state, policy.data):
+        return []
+    return [{"field": "strokes", "code": "form.stale", "detail": ""}]

@@ -1,0 +1,83 @@
+"""A problem becomes an answer: a page for a person, JSON for a phone.  Nobody gets a bare 500."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, redirect, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from fieldapp.models import db
+from fieldapp.pages import explain, explain_in, server_page
+from sync.problems import CATALOGUE, Problem
+from sync.protocol import MEDIA_TYPE, PROTOCOL
+
+log = logging.getLogger(__name__)
+
+_CODES = {
+    400: "content.unreadable",
+    403: "access.role",
+    404: "page.unknown",
+    405: "method.not-allowed",
+    413: "content.too-large",
+    415: "content.wrong-type",
+    429: "access.too-often",
+    503: "server.busy",
+}
+
+
+def install(app: Flask) -> None:
+    """Register the one handler for everything that goes wrong."""
+    app.register_error_handler(Problem, show_problem)
+    app.register_error_handler(HTTPException, _show_http)
+    app.register_error_handler(OperationalError, _show_busy)
+    app.register_error_handler(Exception, _show_failure)
+
+
+def show_problem(problem: Problem) -> ResponseReturnValue:
+    """The problem in the reader's language and form."""
+    kind = CATALOGUE.get(problem.code)
+    status = (kind.status if kind else 0) or 500
+    if request.path.startswith("/sync/"):
+        return _as_json(problem, status)
+    if problem.code == "access.sign-in" and request.method == "GET":
+        return redirect("/sign-in", 303)
+    page = server_page(
+        "problem.html", code=problem.code, status=status, text=explain(problem.code, problem.args_)
+    )
+    return page, status
+
+
+def _as_json(problem: Problem, status: int) -> ResponseReturnValue:
+    kind = CATALOGUE.get(problem.code)
+    body = {
+        "protocol": PROTOCOL,
+        "problem": problem.code,
+        "retry": bool(kind and kind.retry),
+        "text": {
+            language: explain_in(language, problem.code, problem.args_)
+            for language in ("zh_CN", "en")
+        },
+        "args": {
+            key: value for key, value in problem.args_.items() if isinstance(value, str | int)
+        },
+    }
+    return body, status, {"Content-Type": MEDIA_TYPE}
+
+
+def _show_http(error: HTTPException) -> ResponseReturnValue:
+    return show_problem(Problem(_CODES.get(error.code or 500, "server.failed")))
+
+
+def _show_busy(error: OperationalError) -> ResponseReturnValue:
+    db.session.rollback()
+    log.warning("database: %s", error)
+    return show_problem(Problem("server.busy"))
+
+
+def _show_failure(error: Exception) -> ResponseReturnValue:
+    db.session.rollback()
+    log.exception("a request failed", exc_info=error)
+    return show_problem(Problem("server.failed"))

@@ -1,0 +1,95 @@
+"""What ``fieldapp doctor`` looks at: what is wrong and what to do about it."""
+
+from __future__ import annotations
+
+import ctypes.util
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography import x509
+from flask import current_app
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from fieldapp.models import db
+from sync.report import FONTS
+
+LIBRARIES = {
+    "pango-1.0": "libpango-1.0-0",
+    "pangoft2-1.0": "libpangoft2-1.0-0",
+    "harfbuzz-subset": "libharfbuzz-subset0",
+}
+KEY_DAYS = 60
+FREE_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    is_good: bool
+    text: str
+
+
+def examine(now: datetime) -> list[Finding]:
+    """Libraries, fonts, database, sealing key and disk."""
+    return [*_libraries(), *_fonts(), *_database(), *_key(now), _disk()]
+
+
+def _libraries() -> Iterator[Finding]:
+    for name, package in LIBRARIES.items():
+        if ctypes.util.find_library(name):
+            yield Finding(True, f"library {name}")
+        else:
+            yield Finding(False, f"library {name} is missing: apt-get install {package}")
+
+
+def _fonts() -> Iterator[Finding]:
+    for line in (FONTS / "SHA256SUMS").read_text().splitlines():
+        expected, name = line.split()
+        path = FONTS / name.lstrip("*")
+        if path.exists() and sha256(path.read_bytes()).hexdigest() == expected:
+            yield Finding(True, f"font {path.name}")
+        else:
+            yield Finding(False, f"font {path.name} is missing or damaged: install fieldapp again")
+
+
+def _database() -> Iterator[Finding]:
+    url = db.engine.url.render_as_string(hide_password=True)
+    try:
+        db.session.execute(text("SELECT 1"))
+        tables = set(inspect(db.engine).get_table_names())
+    except SQLAlchemyError as error:
+        yield Finding(False, f"database {url}: {error.__class__.__name__}; check DATABASE_URL")
+        return
+    missing = sorted(set(db.metadata.tables) - tables)
+    if missing:
+        yield Finding(False, f"database {url} lacks {', '.join(missing)}: run fieldapp init")
+    else:
+        yield Finding(True, f"database {url}")
+
+
+def _key(now: datetime) -> Iterator[Finding]:
+    path = Path(current_app.config["INSTANCE"]) / "keys" / "seal.crt.pem"
+    if not path.exists():
+        yield Finding(False, "there is no key to seal papers with: run fieldapp init")
+        return
+    ends_at = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    if ends_at - now < timedelta(days=KEY_DAYS):
+        yield Finding(
+            False, f"the sealing key ends on {ends_at:%Y-%m-%d}: replace {path.parent} in time"
+        )
+    else:
+        yield Finding(True, f"sealing key until {ends_at:%Y-%m-%d}")
+
+
+def _disk() -> Finding:
+    folder = Path(current_app.config["INSTANCE"])
+    free = shutil.disk_usage(folder).free
+    if free < FREE_BYTES:
+        return Finding(False, f"only {free // 10**6} MB free for {folder}: make room")
+    return Finding(True, f"{free // 10**9} GB free for {folder}")

@@ -1,0 +1,217 @@
+"""What came becomes an :class:`Incoming`: an operation the journal can keep, with its problems.
+
+Nothing is refused here: what cannot be read is kept opaque, what looks wrong is flagged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import select
+
+from fieldapp.models import Device, Person, Visit, db
+from fieldapp.policies import Policy
+from sync import catalogue, clock
+from sync.canonical import hash_of
+from sync.operation import Operation, Received, read_operation
+from sync.problems import Problem
+from sync.report import coverage
+from sync.tables import visit_scope
+from sync.validate import validate
+
+SERVER = "server"
+"""The device of operations that were performed here, at the desk or on a page Flask answered."""
+
+KEY_CHARACTERS = 36
+
+
+@dataclass
+class Incoming:
+    """One operation on its way into the journal.
+
+    ``called`` is the id as its sender knows it, for the receipt.
+    """
+
+    operation: Operation
+    corrected_ms: int
+    problems: list[str]
+    outcome: str
+    called: str
+
+    @property
+    def received(self) -> Received:
+        """The operation as the fold takes it."""
+        return Received(self.operation, self.corrected_ms, tuple(self.problems))
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Reads what one device hands in at one moment.
+
+    ``skew_ms`` is its clock measured at this push; ``device`` is None for what is performed here.
+    """
+
+    org_id: str
+    policy: Policy
+    device: Device | None
+    skew_ms: int
+    now_ms: int
+
+    def read(self, body: Any) -> Incoming:
+        """``body`` with everything that can be said against it alone."""
+        try:
+            operation = _readable(body)
+        except (Problem, RecursionError):
+            operation = self._unreadable(body)
+            return self._incoming(operation, body, ["operation.malformed"], "opaque")
+        problems = self._doubts(operation)
+        if operation.hash != operation.body.get("hash"):
+            problems.append("operation.hash-mismatch")
+        if not catalogue.is_known(operation.kind):
+            problems.append(f"operation.unknown-kind={operation.kind}")
+            return self._incoming(operation, body, problems, "opaque")
+        problems.extend(self._findings(operation))
+        return self._incoming(operation, body, problems, "merged")
+
+    def check_authors(self, items: Sequence[Incoming]) -> None:
+        """Flag authors who never had the visit or lack the role; make a row for unknown visits."""
+        wanted = {item.operation.visit for item in items}
+        owners: dict[str, str] = {
+            id_: org_id
+            for id_, org_id in db.session.execute(
+                select(Visit.id, Visit.org_id).where(Visit.id.in_(wanted))
+            )
+        }
+        assigned = self._assigned(wanted)
+        people = self._people({item.operation.author for item in items})
+        for item in items:
+            operation = item.operation
+            author = people.get(operation.author)
+            # Somebody else's visit and one that never was are the same to this organisation.
+            if owners.get(operation.visit) != self.org_id:
+                item.problems.append("visit.unknown")
+            elif author is None or not (
+                author.is_desk or (operation.author, operation.visit) in assigned
+            ):
+                item.problems.append("author.out-of-scope")
+            if catalogue.is_known(operation.kind):
+                kind = catalogue.kind_named(operation.kind)
+                if author is None or not author.roles & (set(kind.roles) | {"admin"}):
+                    item.problems.append("author.role")
+        for visit_id in sorted(wanted - set(owners)):
+            db.session.add(Visit(id=visit_id, org_id=self.org_id))
+        db.session.flush()
+
+    def _incoming(
+        self, operation: Operation, body: Any, problems: list[str], outcome: str
+    ) -> Incoming:
+        corrected = clock.corrected_ms(operation.wall, self.skew_ms, self.now_ms)
+        called = body.get("id") if isinstance(body, Mapping) else None
+        return Incoming(
+            operation,
+            corrected,
+            problems,
+            outcome,
+            called if isinstance(called, str) and called else operation.id,
+        )
+
+    def _doubts(self, operation: Operation) -> list[str]:
+        """What speaks against the device and its clock."""
+        problems = []
+        if self.device is not None:
+            if self.device.revoked_at is not None or self.device.person.left_at is not None:
+                problems.append("device.revoked")
+            if self.device.person_id != operation.author:
+                problems.append("author.not-owner")
+        if clock.is_off(self.skew_ms):
+            problems.append(f"clock.skew={abs(self.skew_ms) // 60_000}")
+        return problems
+
+    def _findings(self, operation: Operation) -> list[str]:
+        """What a form would have stopped at, ``code=field|detail``."""
+        kind = catalogue.kind_named(operation.kind)
+        value = operation.value
+        if not isinstance(value, Mapping):
+            return ["operation.malformed"]
+        if kind.policy == "set" and kind.fields:
+            start = f"{kind.name}/"
+            value = {
+                path.removeprefix(start): item
+                for path, item in value.items()
+                if path.startswith(start)
+            }
+        fields = [
+            vars(item)
+            | {"required": item.required and (kind.policy != "set" or item.name in value)}
+            for item in kind.fields
+        ]
+        choices = self.policy.choices(str(value.get("list", "")))
+        return [
+            "=".join(filter(None, (item["code"], f"{item['field']}|{item['detail']}".rstrip("|"))))
+            for item in validate(fields, value, choices, coverage())
+        ]
+
+    def _assigned(self, visit_ids: set[str]) -> set[tuple[str, str]]:
+        """Who has or had which of the visits, as pairs of ids."""
+        rows = db.session.execute(
+            select(visit_scope.c.person_id, visit_scope.c.visit_id).where(
+                visit_scope.c.org_id == self.org_id, visit_scope.c.visit_id.in_(visit_ids)
+            )
+        )
+        return {(row.person_id, row.visit_id) for row in rows}
+
+    def _people(self, ids: set[str]) -> dict[str, Person]:
+        rows = db.session.scalars(
+            select(Person).where(Person.id.in_(ids), Person.org_id == self.org_id)
+        )
+        return {person.id: person for person in rows}
+
+    def _unreadable(self, body: Any) -> Operation:
+        """Something that is no operation, in a shape the journal can keep.
+
+        Without a visit of its own it is filed under the organisation's id: a visit without a work
+        order, where the desk finds what nobody could place.
+        """
+        source = body if isinstance(body, Mapping) else {"value": body}
+        digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
+        wall = source.get("wall")
+        is_time = isinstance(wall, int) and not isinstance(wall, bool) and 0 <= wall < 2**53
+        return Operation(
+            id=_key(source.get("id")) or digest[:KEY_CHARACTERS],
+            visit=_key(source.get("visit")) or self.org_id,
+            device=self.device.id if self.device else SERVER,
+            author=self.device.person_id if self.device else "",
+            kind=_key(source.get("kind")),
+            value=None,
+            supersedes={},
+            n=0,
+            wall=int(wall) if is_time and wall is not None else self.now_ms,
+            skew=0,
+            hash=digest,
+            body=dict(source),
+        )
+
+
+def _readable(body: Any) -> Operation:
+    """The operation in ``body`` under the hash of its content, whatever hash it claims.
+
+    Were the claim believed, a damaged copy would pass for the whole one and keep it out.
+    Raises Problem("operation.malformed").
+    """
+    operation = read_operation(body)
+    for text in (
+        operation.id, operation.visit, operation.device, operation.author, operation.kind,
+    ):  # fmt: skip
+        if not text.isprintable():
+            raise Problem("operation.malformed")
+    return replace(operation, hash=hash_of(operation.body))
+
+
+def _key(value: Any) -> str:
+    """``value`` when it can stand in a key column, else nothing."""
+    fits = isinstance(value, str) and len(value) <= KEY_CHARACTERS and value.isprintable()
+    return value if fits else ""

@@ -1,0 +1,88 @@
+"""Background work: papers and print copies, outside every request.
+
+Huey keeps the queue in SQLite beside the database, or in Redis; ``fieldapp serve`` runs its
+consumer in the same command.  A job is a name and a key, so that doing it twice is harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, current_app
+from huey import Huey, RedisHuey, SqliteHuey
+from huey.consumer import Consumer
+
+log = logging.getLogger(__name__)
+RETRIES = 3
+RETRY_SECONDS = 10
+
+
+def install(app: Flask) -> None:
+    """Give ``app`` its queue and the one task that every job runs through."""
+    huey = _open(app.config["REDIS_URL"], Path(app.config["INSTANCE"]))
+
+    @huey.task(retries=RETRIES, retry_delay=RETRY_SECONDS)  # type: ignore[untyped-decorator]
+    def run(job: str, key: str) -> None:
+        with app.app_context():
+            perform_job(job, key)
+
+    app.extensions["huey"] = huey
+    app.extensions["run_job"] = run
+
+
+def enqueue(job: str, key: str, delay_seconds: int = 0) -> None:
+    """Do ``job`` for ``key`` soon, or after a while.
+
+    Jobs are ``report`` (key: a visit's id) and ``photo`` (key: ``organisation/sha256``).
+    """
+    run = current_app.extensions["run_job"]
+    if delay_seconds:
+        run.schedule((job, key), delay=delay_seconds)
+    else:
+        run(job, key)
+
+
+def perform_job(job: str, key: str) -> None:
+    """Do one job now, in this process."""
+    from fieldapp import reports
+
+    if job == "report":
+        reports.make_report(key)
+    elif job == "photo":
+        reports.make_print_copy(*key.split("/", 1))
+    else:
+        log.error("no such job: %s", job)
+
+
+def perform_waiting() -> int:
+    """Do every waiting job now, in this process; returns how many."""
+    huey: Huey = current_app.extensions["huey"]
+    count = 0
+    while (task := huey.dequeue()) is not None:
+        perform_job(*task.args)
+        count += 1
+    return count
+
+
+def start_consumer(app: Flask, workers: int) -> Any:
+    """Run the queue in threads of this process; returns what ``stop()`` ends."""
+    consumer = _QuietConsumer(app.extensions["huey"], workers=workers, periodic=False)
+    threading.Thread(target=consumer.run, name="jobs", daemon=True).start()
+    return consumer
+
+
+class _QuietConsumer(Consumer):  # type: ignore[misc]
+    """Huey's consumer without its signal handlers: the server's process has its own."""
+
+    def _set_signal_handlers(self) -> None:
+        """Leave the process's signals alone."""
+
+
+def _open(redis_url: str, instance: Path) -> Huey:
+    if redis_url:
+        return RedisHuey("fieldapp", url=redis_url, results=False)
+    instance.mkdir(parents=True, exist_ok=True)
+    return SqliteHuey("fieldapp", filename=str(instance / "jobs.sqlite"), results=False)

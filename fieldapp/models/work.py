@@ -1,0 +1,84 @@
+"""What was promised: requests, work orders and visits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from fieldapp.models.assets import Asset
+from fieldapp.models.base import Base, Key, UtcDateTime
+from fieldapp.models.customers import Contact, Customer, Site
+from fieldapp.models.people import Person
+
+
+class ServiceRequest(Base):
+    """What the customer reported.  One request has one or more work orders."""
+
+    __tablename__ = "service_request"
+    __table_args__ = (UniqueConstraint("org_id", "number"),)
+
+    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    org_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"))
+    number: Mapped[str | None] = mapped_column(String(40))
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customer.id"))
+    site_id: Mapped[str] = mapped_column(ForeignKey("site.id"))
+    contact_id: Mapped[str] = mapped_column(ForeignKey("contact.id"), index=True)
+    asset_id: Mapped[str | None] = mapped_column(ForeignKey("asset.id"), index=True)
+    channel: Mapped[str] = mapped_column(String(40), default="phone")
+    reported_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    customer: Mapped[Customer] = relationship()
+    site: Mapped[Site] = relationship()
+    contact: Mapped[Contact] = relationship()
+    asset: Mapped[Asset | None] = relationship()
+
+
+class WorkOrder(Base):
+    """Work promised to one customer at one site, in one or more visits."""
+
+    __tablename__ = "work_order"
+    __table_args__ = (UniqueConstraint("org_id", "number"),)
+
+    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    org_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"))
+    request_id: Mapped[str] = mapped_column(ForeignKey("service_request.id"), index=True)
+    number: Mapped[str | None] = mapped_column(String(40))
+    job_type: Mapped[str] = mapped_column(String(40))
+    carry: Mapped[list[str]] = mapped_column(JSON, default=list)  # what to take along, a line each
+
+    request: Mapped[ServiceRequest] = relationship()
+
+
+class Visit(Base):
+    """One trip by one engineer for one work order.
+
+    All columns below ``work_order_id`` are projections of the journal, written by
+    ``fieldapp.perform`` alone; ``state`` is the fold as ``docs/state.md`` describes it, without its
+    context.
+    """
+
+    __tablename__ = "visit"
+    __table_args__ = (
+        Index("visit_of_engineer", "org_id", "engineer_id", "appointment_at"),
+        Index("visit_of_day", "org_id", "appointment_at"),
+    )
+
+    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    org_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"))
+    work_order_id: Mapped[str | None] = mapped_column(ForeignKey("work_order.id"), index=True)
+    engineer_id: Mapped[str | None] = mapped_column(ForeignKey("person.id"))
+    appointment_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # arrival promised
+    arrived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    status: Mapped[str] = mapped_column(String(20), default="planned")
+    rev: Mapped[int] = mapped_column(default=0)
+    conflict_count: Mapped[int] = mapped_column(default=0)
+    flag_count: Mapped[int] = mapped_column(default=0)
+    state: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    summary_text: Mapped[str] = mapped_column(Text, default="")  # what was wrong, one line
+
+    work_order: Mapped[WorkOrder | None] = relationship()
+    engineer: Mapped[Person | None] = relationship()

@@ -1,0 +1,1 @@
+"""What lets the phone answer without signal: templates as JavaScript, and the one worker file."""

@@ -1,0 +1,72 @@
+"""The one worker file: page templates, catalogue, texts and the phone's modules in one script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import jinja2
+
+from fieldapp import __version__, pages
+from fieldapp.headers import PAGE_HEADERS
+from fieldapp.languages import PHONE, load_messages
+from fieldapp.offline.compiler import compile_templates
+from fieldapp.offline.environment import shared_environment
+from fieldapp.offline.messages import Messages
+from fieldapp.offline.worker import join_modules
+from sync import protocol
+from sync.catalogue import ON_PAPER
+from sync.report import coverage
+
+ENTRY = "phone/worker.js"
+
+
+def build_worker() -> str:
+    """The script of ``/sw.js``.
+
+    Raises TemplateRefused or ModuleRefused naming file and line of what the phone cannot run.
+    """
+    messages = load_messages(*PHONE)
+    loader = jinja2.FileSystemLoader(pages.folder("templates"))
+    environment = shared_environment(loader, messages)
+    templates = compile_templates(environment, shared_templates())
+    generated = {"phone/templates.js": templates, "phone/generated.js": data_module(messages)}
+    return join_modules(pages.folder("static"), ENTRY, generated)
+
+
+def shared_templates() -> list[str]:
+    """The names of the templates that the phone renders too."""
+    folder = pages.folder("templates") / "engineer"
+    return sorted(f"engineer/{path.name}" for path in folder.glob("*.html"))
+
+
+def shell_paths() -> list[str]:
+    """What the engineer's pages load: kept whole on the phone before the worker takes over."""
+    root = pages.folder("static")
+    files = [
+        *sorted(root.glob("page/*.js")),
+        *sorted(root.glob("icons/*")),
+        root / "vendor" / "htmx.min.js",
+        root / "app.css",
+    ]
+    return [f"/static/{path.relative_to(root).as_posix()}" for path in files] + ["/app.webmanifest"]
+
+
+def data_module(messages: Mapping[str, Messages]) -> str:
+    """The module of plain data that crosses from Python to the phone."""
+    values = {
+        "appVersion": __version__,
+        "catalogue": pages.CATALOGUE,
+        "coverage": coverage(),
+        "headers": PAGE_HEADERS,
+        "mediaType": protocol.MEDIA_TYPE,
+        "messages": messages,
+        "onPaper": ON_PAPER,
+        "problems": pages.PROBLEMS,
+        "protocol": protocol.PROTOCOL,
+        "shell": shell_paths(),
+    }
+    return "".join(
+        f"export const {name} = {json.dumps(value, ensure_ascii=False, separators=(',', ':'))}\n"
+        for name, value in values.items()
+    )

@@ -1,0 +1,209 @@
+"""Templates become pages: the engineer's with the shared environment, all others with Flask's.
+
+Every argument an engineer's page gets is made by a function that has a twin in
+``static/phone/pages.js``; the same state gives the same bytes on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from flask import Flask, current_app, g, make_response, render_template, request
+from flask.wrappers import Response
+
+from fieldapp import formats
+from fieldapp.languages import LANGUAGES, PHONE, SERVER, current_language, load_messages, texts
+from fieldapp.offline.environment import shared_environment
+from fieldapp.offline.messages import fill, plural, singular
+from sync import catalogue, problems
+from sync.missing import missing, steps
+
+State = dict[str, Any]
+
+PACKAGE = Path(__file__).parent
+
+
+def folder(name: str) -> Path:
+    """``templates`` or ``static``: inside the package in a wheel, beside it in a checkout."""
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+def install(app: Flask) -> None:
+    """Give ``app`` its texts and both template environments."""
+    messages = load_messages(*SERVER)
+    loader = jinja2.FileSystemLoader(folder("templates"))
+    app.extensions["languages"] = messages
+    app.extensions["shared_templates"] = shared_environment(loader, load_messages(*PHONE))
+    app.jinja_loader = loader
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        _gettext, _ngettext, newstyle=True
+    )
+    app.jinja_env.undefined = jinja2.StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters.update(
+        clock=formats.clock,
+        day=formats.day,
+        moment=formats.moment,
+        duration=formats.duration,
+        money=formats.money,
+        count=formats.count,
+        span=formats.span,
+        explain=explain,
+    )
+    app.context_processor(_desk_arguments)
+
+
+def catalogue_by_name() -> dict[str, Any]:
+    """The catalogue's kinds by name, as templates read them."""
+    return {kind["name"]: kind for kind in catalogue.as_data()}
+
+
+def problem_sentences() -> dict[str, str]:
+    """The English sentence of every problem by its code."""
+    return {kind.code: kind.sentence for kind in problems.KINDS}
+
+
+CATALOGUE = catalogue_by_name()
+PROBLEMS = problem_sentences()
+
+
+def visits_page(
+    person: Mapping[str, str], states: Sequence[State], policy: Mapping[str, Any], today: str
+) -> dict[str, Any]:
+    """Arguments of ``engineer/visits.html``: the visits by appointment, those without one last."""
+    ordered = sorted(states, key=lambda state: (appointment(state) or "9", state["visit"]["id"]))
+    total = {
+        key: sum(state["sync"][key] for state in states) for key in ("items", "arrived", "photos")
+    }
+    return frame("/visits", person, policy, total) | {"visits": ordered, "today": today}
+
+
+def visit_page(
+    person: Mapping[str, str], state: State, policy: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments of ``engineer/visit.html``."""
+    path = f"/visits/{state['visit']['id']}"
+    return (
+        frame(path, person, policy, state["sync"])
+        | state
+        | {
+            "steps": steps(state, policy),
+            "missing": missing(state, policy),
+        }
+    )
+
+
+def form_page(
+    person: Mapping[str, str],
+    state: State,
+    policy: Mapping[str, Any],
+    kind: Mapping[str, Any],
+    form: Mapping[str, Any],
+    findings: Sequence[Mapping[str, str]],
+    more: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Arguments of a form.
+
+    ``form`` maps field names to texts (lists for ticks), ``more`` holds what single kinds need.
+    """
+    path = f"/visits/{state['visit']['id']}/{kind['noun']}"
+    return (
+        frame(path, person, policy, state["sync"])
+        | state
+        | {
+            "kind": kind,
+            "form": form,
+            "findings": {finding["field"]: finding for finding in findings},
+            "missing": missing(state, policy),
+            **more,
+        }
+    )
+
+
+def frame(
+    path: str, person: Mapping[str, str], policy: Mapping[str, Any], sync: Mapping[str, int]
+) -> dict[str, Any]:
+    """What every engineer's page is given."""
+    return {"path": path, "person": person, "policy": policy, "sync": sync}
+
+
+def localised(language: str) -> dict[str, Any]:
+    """Catalogue and sentences in ``language``: what the renderer adds to every page."""
+    messages = texts()[language]
+    kinds = {
+        name: kind
+        | {
+            "label": singular(messages, kind["label"]),
+            "fields": [
+                field
+                | {
+                    "label": singular(messages, field["label"]),
+                    "hint": singular(messages, field["hint"]) if field["hint"] else "",
+                }
+                for field in kind["fields"]
+            ],
+        }
+        for name, kind in CATALOGUE.items()
+    }
+    sentences = {code: singular(messages, sentence) for code, sentence in PROBLEMS.items()}
+    return {"lang": language, "catalogue": kinds, "problems": sentences}
+
+
+def appointment(state: State) -> str | None:
+    """The agreed visit time, ISO UTC."""
+    cell = state["fields"].get("appointment/at")
+    return cell["value"] if cell else None
+
+
+def shared_page(template: str, arguments: Mapping[str, Any], status: int = 200) -> Response:
+    """An engineer's page, rendered as the phone renders it."""
+    environment = current_app.extensions["shared_templates"]
+    language = current_language()
+    html = environment.get_template(template).render(**localised(language), **arguments)
+    return make_response(html, status)
+
+
+def server_page(template: str, **arguments: Any) -> str:
+    """A page that only the server renders."""
+    return render_template(template, **arguments)
+
+
+def explain(code: str, args: Mapping[str, Any] | None = None) -> str:
+    """The sentence of a problem in the reader's language."""
+    return explain_in(current_language(), code, args)
+
+
+def explain_in(language: str, code: str, args: Mapping[str, Any] | None = None) -> str:
+    """The sentence of a problem in ``language``."""
+    messages = texts()[language]
+    named = {
+        name: singular(messages, str(value)) if name == "field" else value
+        for name, value in (args or {}).items()
+    }
+    blank = dict.fromkeys(
+        ("field", "limit", "character", "minutes", "serial", "kind", "characters", "url", "rule",
+         "reason"), "",
+    )  # fmt: skip
+    return str(fill(singular(messages, problems.sentence(code)), blank | named))
+
+
+def _gettext(message: str) -> str:
+    return singular(texts()[current_language()], message)
+
+
+def _ngettext(one: str, many: str, number: int) -> str:
+    return plural(texts()[current_language()], one, many, number)
+
+
+def _desk_arguments() -> dict[str, Any]:
+    return {
+        "lang": current_language(),
+        "languages": LANGUAGES,
+        "person": g.get("person"),
+        "path": request.path if request else "/",
+    }

@@ -1,0 +1,158 @@
+"""A visit as it is handed to a reader: the folded state with what only the server knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select
+
+from fieldapp.context import contexts_of
+from fieldapp.models import Blob, BlobReference, Organisation, Person, Visit, db
+from fieldapp.policies import Policy, load_policy
+from sync import merge
+from sync.canonical import canonical, sha256
+from sync.tables import context_block, journal, visit_scope
+
+State = dict[str, Any]
+
+
+def present(
+    visits: Sequence[Visit], person: Person, now: datetime, *, remember: bool = True
+) -> list[State]:
+    """The state of each visit as ``docs/state.md`` describes it, for ``person``.
+
+    Every context handed out is remembered by its hash: a signature names the one it stands on.
+    The desk, where nobody signs, only looks: it does not ask to ``remember``.
+    """
+    if not visits:
+        return []
+    policy = policy_of(person.org_id)
+    contexts = contexts_of(visits, policy, now)
+    ids = [visit.id for visit in visits]
+    items = _items(person, ids)
+    photos = photos_to_come(person.org_id, ids)
+    names = _names(visits)
+    states = []
+    for visit in visits:
+        context = contexts[visit.id]
+        state = dict(visit.state) if visit.state else merge.fold((), visit.id)
+        arrived = items.get(visit.id, 0)
+        state["context"] = context
+        state["people"] = {id_: names[id_] for id_ in sorted(_people_in(state)) if id_ in names}
+        state["sync"] = {
+            "items": arrived,
+            "arrived": arrived,
+            "photos": photos.get(visit.id, 0),
+        }
+        states.append(state)
+    if remember:
+        _remember(person.org_id, states, now)
+    return states
+
+
+def visits_of(person: Person) -> list[Visit]:
+    """The visits in a person's scope."""
+    return list(
+        db.session.scalars(
+            select(Visit)
+            .join(
+                visit_scope,
+                (visit_scope.c.visit_id == Visit.id) & (visit_scope.c.org_id == Visit.org_id),
+            )
+            .where(
+                Visit.org_id == person.org_id,
+                visit_scope.c.person_id == person.id,
+                visit_scope.c.active,
+                Visit.work_order_id.is_not(None),
+            )
+        )
+    )
+
+
+def policy_of(org_id: str) -> Policy:
+    """The policy pack of an organisation."""
+    return load_policy(db.session.get_one(Organisation, org_id).policy)
+
+
+def _items(person: Person, visit_ids: Sequence[str]) -> dict[str, int]:
+    """How many operations of ``person`` the server holds, by visit."""
+    rows = db.session.execute(
+        select(journal.c.visit_id, func.count(func.distinct(journal.c.id)))
+        .where(
+            journal.c.org_id == person.org_id,
+            journal.c.visit_id.in_(visit_ids),
+            journal.c.author_id == person.id,
+        )
+        .group_by(journal.c.visit_id)
+    )
+    return {row[0]: int(row[1]) for row in rows}
+
+
+def photos_to_come(org_id: str, visit_ids: Sequence[str]) -> dict[str, int]:
+    """How many photos that operations speak of have not arrived, by visit."""
+    rows = db.session.execute(
+        select(BlobReference.visit_id, func.count(func.distinct(BlobReference.sha256)))
+        .outerjoin(
+            Blob,
+            (Blob.org_id == BlobReference.org_id)
+            & (Blob.sha256 == BlobReference.sha256)
+            & Blob.complete_at.is_not(None),
+        )
+        .where(
+            BlobReference.org_id == org_id,
+            BlobReference.visit_id.in_(visit_ids),
+            Blob.sha256.is_(None),
+        )
+        .group_by(BlobReference.visit_id)
+    )
+    return {row[0]: int(row[1]) for row in rows}
+
+
+def _people_in(state: State) -> set[str]:
+    """Ids of everybody whose name the pages may need."""
+    found = {entry["author"] for entry in state["entries"] + state["signatures"]}
+    for entry in state["entries"] + state["signatures"]:
+        found.update(void["author"] for void in entry["voids"])
+    for cell in state["fields"].values():
+        found.update(side["author"] for side in cell["sides"])
+    return found
+
+
+def _names(visits: Sequence[Visit]) -> dict[str, str]:
+    wanted: set[str] = set()
+    for visit in visits:
+        if visit.state:
+            wanted |= _people_in(visit.state)
+    rows = db.session.execute(select(Person.id, Person.name).where(Person.id.in_(wanted)))
+    return {row[0]: row[1] for row in rows}
+
+
+def _remember(org_id: str, states: Sequence[State], now: datetime) -> None:
+    """Keep every context block that was not served before."""
+    served = {sha256(canonical(state["context"])): state for state in states}
+    known = set(
+        db.session.scalars(
+            select(context_block.c.sha256).where(
+                context_block.c.org_id == org_id, context_block.c.sha256.in_(served)
+            )
+        )
+    )
+    rows = []
+    for name, state in served.items():
+        if name not in known:
+            body = canonical(state["context"])
+            rows.append(
+                {
+                    "org_id": org_id,
+                    "sha256": name,
+                    "visit_id": state["visit"]["id"],
+                    "served_ms": int(now.timestamp() * 1000),
+                    "body": body,
+                    "size": len(body),
+                }
+            )
+    if rows:
+        db.session.execute(insert(context_block), rows)
+        db.session.commit()

@@ -1,0 +1,328 @@
+"""Papers made and sealed in processes of their own, with limits.
+
+What engineers and customers wrote is laid out by a large library.  It runs in a process that may
+use two gigabytes and twenty seconds, so that the worst text costs one paper and never the server.
+Threads would not do: they cannot be killed, and Pango is not made for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import functools
+import importlib
+import json
+import logging
+import multiprocessing
+import os
+import queue
+import resource
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from sync.problems import Problem
+
+SECONDS = 20
+"""Longest a job may take before its process is killed."""
+
+START_SECONDS = 60
+"""Longest a process may take to start: it loads libraries, maybe from a slow disk."""
+
+BYTES = 2 * 1024**3
+"""Address space of a process."""
+
+JOBS = 200
+"""Jobs after which a process is replaced: whatever leaks in a library leaks that long."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SealJob:
+    """How to seal one paper; PEM, because a parsed key cannot travel between processes.
+
+    ``signed_at`` is aware UTC.  With ``timestamp_url`` the seal carries a timestamp if the
+    authority answers, and none if it does not: the visit does not wait for it.
+    """
+
+    private_pem: bytes
+    certificate_pem: bytes
+    signed_at: dt.datetime
+    reason: str
+    location: str
+    passphrase: bytes | None = None
+    timestamp_url: str | None = None
+
+
+class RenderPool:
+    """A few processes that make papers; safe to use from many threads.
+
+    Processes start when first needed.  ``environment`` makes the templates of a language and must
+    be a function of a module, because every process imports it for itself.
+    """
+
+    def __init__(
+        self,
+        workers: int = 1,
+        *,
+        seconds: float = SECONDS,
+        memory_bytes: int = BYTES,
+        jobs: int = JOBS,
+        environment: Callable[[str], Any] | None = None,
+    ) -> None:
+        self.seconds = seconds
+        self._limits = (memory_bytes, jobs)
+        self._jobs = jobs
+        self._environment = environment or report_environment
+        self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        for _ in range(workers):
+            self._idle.put(None)
+        self._workers = workers
+        self._closed = threading.Event()
+
+    def __enter__(self) -> RenderPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def render(
+        self,
+        paper: Mapping[str, object],
+        seal: SealJob | None = None,
+        *,
+        replace_missing: bool = False,
+    ) -> bytes:
+        """The PDF of ``paper`` (see sync.report.Paper), sealed when ``seal`` says how, and linted.
+
+        Waits for a free process.  Raises Problem("report.timeout") when the job was killed for its
+        time, Problem("report.failed") when the process died (memory, a crash) or anything
+        unforeseen happened, Problem("report.lint") when the result breaks PDF/A, and what
+        sync.report.render_report raises.
+        """
+        return self._run(("render", paper, seal, replace_missing))
+
+    def inspect(self, pdf: bytes, certificates_pem: bytes) -> dict[str, Any]:
+        """What a file from outside says: ``{token, seal}``, ``seal`` being a SealVerdict.
+
+        The same limits, because a file may be made to be slow.  Raises Problem("report.timeout")
+        and Problem("report.failed").
+        """
+        from sync.seal import SealVerdict
+
+        told = json.loads(self._run(("inspect", pdf, certificates_pem)))
+        at = told["seal"]["signed_at"]
+        verdict = told["seal"] | {"signed_at": dt.datetime.fromisoformat(at) if at else None}
+        return {"token": told["token"], "seal": SealVerdict(**verdict)}
+
+    def close(self) -> None:
+        """End the processes; a job that is running is waited for."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        for _ in range(self._workers):
+            worker = self._idle.get()
+            if worker is not None:
+                worker.end()
+
+    def _run(self, job: tuple[Any, ...]) -> bytes:
+        if self._closed.is_set():
+            raise Problem("report.failed", reason="closed")
+        worker = self._idle.get()
+        try:
+            if worker is None or not worker.is_alive():
+                worker = _Worker(self._environment, self._limits)
+            answer = worker.ask(job, self.seconds)
+        except BaseException:
+            if worker is not None:
+                worker.kill()
+            worker = None
+            raise
+        else:
+            if worker.done >= self._jobs:
+                worker.end()
+                worker = None
+        finally:
+            self._idle.put(worker)
+        # the process read hostile text: its answer is bytes and JSON, never a pickle
+        if answer[:1] == b"=":
+            return answer[1:]
+        problem = json.loads(answer[1:])
+        raise Problem(problem["code"], **problem["args"])
+
+
+class _Worker:
+    """One process and the pipe to it, used by one thread at a time."""
+
+    def __init__(self, environment: Callable[[str], Any], limits: tuple[int, int]) -> None:
+        # spawned, not forked: a fork inherits locks of threads that do not exist in it
+        context = multiprocessing.get_context("spawn")
+        self._pipe, far = context.Pipe()
+        self._process = context.Process(
+            target=work, args=(far, environment, limits[0]), daemon=True, name="fieldapp-paper"
+        )
+        self._process.start()
+        far.close()
+        self.done = 0
+        self._is_ready = False
+
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def ask(self, job: tuple[Any, ...], seconds: float) -> bytes:
+        """The answer to ``job``; Problem when the process is late or gone."""
+        try:
+            if not self._is_ready:
+                # starting is not the paper's fault: it has a limit of its own
+                self._answer(START_SECONDS)
+                self._is_ready = True
+            self._pipe.send(job)
+            answer = self._answer(seconds)
+        except (EOFError, OSError) as cause:
+            self._process.join(1)
+            raise Problem("report.failed", reason=f"exit {self._process.exitcode}") from cause
+        self.done += 1
+        return answer
+
+    def _answer(self, seconds: float) -> bytes:
+        if not self._pipe.poll(seconds):
+            raise Problem("report.timeout")
+        return self._pipe.recv_bytes()
+
+    def end(self) -> None:
+        """Let the process end by itself, a second at most."""
+        self._pipe.close()
+        self._process.join(1)
+        self.kill()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+
+# in the process
+
+
+def work(pipe: Connection, environment: Callable[[str], Any], memory_bytes: int) -> None:
+    """Answer jobs until the other end hangs up."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    from sync import report
+
+    # before the renderer is loaded: fontconfig looks once
+    os.environ["FONTCONFIG_FILE"] = str(report.FONTS_CONF)
+    importlib.import_module("weasyprint")
+    environments = functools.cache(environment)
+    pipe.send_bytes(b"ready")
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer = b"=" + _answer(job, environments)
+        except Problem as problem:
+            answer = b"!" + _as_json(problem.code, problem.args_)
+        except MemoryError:
+            answer = b"!" + _as_json("report.failed", {"reason": "memory"})
+        except BaseException as cause:  # the renderer's fatal fetching error is no Exception
+            log.exception("a paper failed")
+            reason = f"{type(cause).__name__}: {str(cause)[:200]}"
+            answer = b"!" + _as_json("report.failed", {"reason": reason})
+        with contextlib.suppress(BrokenPipeError):
+            pipe.send_bytes(answer)
+
+
+def _answer(job: tuple[Any, ...], environments: Callable[[str], Any]) -> bytes:
+    if job[0] == "inspect":
+        return _inspected(*job[1:])
+    _, paper, seal_job, replace_missing = job
+    from sync import lint, report, seal
+
+    pdf = report.render_report(
+        paper, environments(paper["language"]), replace_missing=replace_missing
+    )
+    if seal_job is not None:
+        key = _key(seal_job.private_pem, seal_job.certificate_pem, seal_job.passphrase)
+        pdf = _sealed(pdf, key, seal_job)
+        verdict = seal.inspect(pdf, [key.certificate])
+        if not verdict.is_sound:
+            raise Problem("report.failed", reason=f"seal: {verdict.reason}")
+    for finding in lint.lint(pdf):
+        raise Problem("report.lint", rule=f"{finding.rule}: {finding.text}")
+    return pdf
+
+
+def _sealed(pdf: bytes, key: Any, job: SealJob) -> bytes:
+    from sync import seal
+
+    def made(timestamp_url: str | None) -> bytes:
+        return seal.seal(
+            pdf,
+            key,
+            reason=job.reason,
+            location=job.location,
+            signed_at=job.signed_at,
+            timestamp_url=timestamp_url,
+        )
+
+    if job.timestamp_url is None:
+        return made(None)
+    try:
+        return made(job.timestamp_url)
+    except Problem as problem:
+        if problem.code != "seal.no-timestamp":
+            raise
+        log.warning("sealed without a timestamp: %s", problem.args_["reason"])
+        return made(None)
+
+
+@functools.lru_cache(maxsize=8)
+def _key(private_pem: bytes, certificate_pem: bytes, passphrase: bytes | None) -> Any:
+    from sync import seal
+
+    return seal.load_key(private_pem, certificate_pem, passphrase)
+
+
+def _inspected(pdf: bytes, certificates_pem: bytes) -> bytes:
+    from sync import seal
+
+    certificates = seal.load_certificates(certificates_pem) if certificates_pem else []
+    verdict = vars(seal.inspect(pdf, certificates))
+    at = verdict["signed_at"]
+    told = verdict | {"signed_at": at.isoformat() if at else None}
+    return json.dumps({"token": seal.read_token(pdf), "seal": told}).encode()
+
+
+def _as_json(code: str, args: dict[str, Any]) -> bytes:
+    return json.dumps({"code": code, "args": args}, default=str).encode()
+
+
+def report_environment(language: str) -> Any:
+    """The paper's templates and texts in ``language``, for a process that has no application."""
+    import jinja2
+
+    from fieldapp import formats
+    from fieldapp.languages import PAPER, load_messages
+    from fieldapp.offline.messages import plural, singular
+    from sync import report
+
+    here = Path(__file__).parent
+    # in the wheel the templates lie inside the package, in the repository beside it
+    folders = [
+        folder for folder in (here / "templates", here.parent / "templates") if folder.is_dir()
+    ]
+    messages = load_messages(*PAPER)[language]
+    return report.make_environment(
+        jinja2.FileSystemLoader(folders),
+        functools.partial(singular, messages),
+        functools.partial(plural, messages),
+        clock=formats.clock,
+        moment=formats.moment,
+        day=formats.day,
+    )

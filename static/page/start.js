@@ -1,0 +1,103 @@
+// Loaded on every engineer's page: the worker, the sync line, and what the page can do by itself.
+//
+// Words to the worker: {type: "sync"}, send and fetch now; {type: "enrol", person, language}, who is
+// signed in; {type: "take-over"}, to a waiting worker: nothing is half-typed.
+// Its word to the page: {type: "changed", visit}; without a visit any may have changed.
+
+import { forgetPhotos, showPhotos } from "./camera.js"
+import "./hold.js"
+import { isHalfTyped, readForms } from "./keep.js"
+import { fitPads } from "./pad.js"
+import "./position.js"
+
+const EVERY_MS = 60_000
+const worker = navigator.serviceWorker
+
+/** Whatever just came into the page, by a load or by a swap. */
+function prepare() {
+  forgetPhotos()
+  readForms()
+  showPhotos()
+  fitPads()
+}
+
+function askForSync() {
+  if (document.visibilityState === "visible") worker?.controller?.postMessage({ type: "sync" })
+}
+
+/** A new worker takes over only while there is nothing to lose. */
+function letTakeOver(registration) {
+  if (registration.waiting && !isHalfTyped()) registration.waiting.postMessage({ type: "take-over" })
+}
+
+/** Whether a change of `visit` shows on this page: on its own pages and on the list. */
+function concerns(visit) {
+  return !visit || !location.pathname.startsWith("/visits/") || location.pathname.startsWith(`/visits/${visit}`)
+}
+
+let asked = 0
+
+/** Fetch this page again: the sync line always, the rest unless something is half-typed. */
+async function refresh() {
+  const turn = ++asked
+  const address = location.pathname + location.search
+  const response = await fetch(address, { headers: { Accept: "text/html" } })
+  const text = await response.text()
+  if (!response.ok || response.redirected || turn !== asked) return
+  if (address !== location.pathname + location.search) return
+  const page = new DOMParser().parseFromString(text, "text/html")
+  const [line, newLine] = [document.querySelector(".sync"), page.querySelector(".sync")]
+  if (line && newLine && line.textContent !== newLine.textContent) {
+    line.className = newLine.className
+    line.textContent = newLine.textContent
+  }
+  if (isHalfTyped() || !page.querySelector("main")) return
+  await htmx.swap({ text, target: "main", select: "main", swap: "innerMorph strip:true", sourceElement: document.body })
+}
+
+/** What failed after sign-in is tried again; an enrolled worker controls the page. */
+function enrol(registration) {
+  const { personId: id, personName: name } = document.body.dataset
+  if (worker.controller || !id || !registration.active) return
+    const language = document.documentElement.lang.startsWith("zh") ? "zh_CN" : "en"
+  registration.active.postMessage({ type: "enrol", person: { id, name }, language })
+}
+
+async function startWorker() {
+  if (!worker) return
+  worker.addEventListener("message", ({ data }) => {
+    if (data?.type === "changed" && concerns(data.visit)) refresh().catch(() => {})
+  })
+  worker.addEventListener("controllerchange", askForSync)
+  const registration = await worker.register("/sw.js", { scope: "/", updateViaCache: "none" })
+  registration.addEventListener("updatefound", () => {
+    registration.installing?.addEventListener("statechange", () => letTakeOver(registration))
+  })
+  const look = () => {
+    enrol(registration)
+    letTakeOver(registration)
+    askForSync()
+  }
+  addEventListener("online", look)
+  setInterval(look, EVERY_MS)
+  await worker.ready
+  look()
+}
+
+/** Asked early: a browser short of space must not throw the outbox away. */
+async function keepStorage() {
+  if (navigator.storage?.persist && !(await navigator.storage.persisted())) await navigator.storage.persist()
+}
+
+/** A tap that reached nobody is said, not swallowed. */
+function showUnreachable(shown) {
+  for (const note of document.querySelectorAll("[data-unreachable]")) note.hidden = !shown
+}
+
+prepare()
+document.addEventListener("htmx:after:swap", prepare)
+document.addEventListener("htmx:error", () => showUnreachable(true))
+document.addEventListener("htmx:before:request", () => showUnreachable(false))
+document.addEventListener("visibilitychange", askForSync)
+startWorker().catch((error) => console.warn("no worker:", error.message))
+keepStorage().catch(() => {})

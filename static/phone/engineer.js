@@ -1,0 +1,214 @@
+// @ts-check
+/** `/visits…`: the engineer's pages, answered here. Reads line for line like fieldapp/engineer.py. */
+import { canonical, sha256 } from "./canonical.js"
+import { day } from "./format.js"
+import { onlyChanged, readHeads, readValue, readWas, writeForm } from "./forms.js"
+import { catalogue, coverage, headers, messages, onPaper } from "./generated.js"
+import { missing } from "./missing.js"
+import { formPage, page, seeOther, visitPage, visitsPage } from "./pages.js"
+import { perform, sign } from "./perform.js"
+import { Problem } from "./problem.js"
+import { get, post, put } from "./routes.js"
+import { facts, snapshotText } from "./snapshot.js"
+import { keepBlob, readBlob, writeSetting } from "./store.js"
+import { validate } from "./validate.js"
+import { allVisits, currentPerson, policyOf, visitFor } from "./visits.js"
+
+get("/visits", async () => {
+  const person = await currentPerson()
+  const states = await allVisits(person)
+  const offsets = states.length ? states[0].context.organisation.offsets : [["", 480]]
+  const today = day(now(), offsets)
+  return page("engineer/visits.html", visitsPage(person, states, await policyOf(person), today))
+})
+
+get("/visits/<visit_id>", async ({ visit_id }) => {
+  const person = await currentPerson()
+  const state = await visitFor(person, visit_id)
+  return page("engineer/visit.html", visitPage(person, state, await policyOf(person)))
+})
+
+get("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { url }) => {
+  const person = await currentPerson()
+  const state = await visitFor(person, visit_id)
+  const kind = kindOf(noun)
+  const was = shownFirst(kind, state, url.searchParams)
+  const form = writeForm(fieldsOf(kind, state, url.searchParams), was, offsetsOf(state))
+  return editPage(person, state, kind, url.searchParams, form, was, [])
+})
+
+post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) => {
+  const person = await currentPerson()
+  const state = await visitFor(person, visit_id)
+  const policy = await policyOf(person)
+  const kind = kindOf(noun)
+  const posted = await readForm(request)
+  const about = new URLSearchParams([
+    ...url.searchParams,
+    ...(posted.entry ? [["entry", posted.entry[0]]] : []),
+  ])
+  const fields = fieldsOf(kind, state, about)
+  let value = readValue(fields, posted, offsetsOf(state))
+  let findings = validate(fields, value, choicesOf(policy, value.list), coverage)
+  if (!findings.length && kind.policy === "sign") findings = await unsigned(state, policy, posted)
+  if (findings.length) {
+    const shown = writeForm(fields, value, offsetsOf(state))
+    return editPage(person, state, kind, about, shown, readWas(posted), findings, 422)
+  }
+  let heads = readHeads(posted)
+  if (kind.policy === "sign") value = await sign(state, value)
+  else if (["set", "correction"].includes(kind.policy)) value = onlyChanged(fields, value, posted)
+  if (kind.policy === "correction") {
+    ;[value, heads] = correction(entryOf(state, about), value, heads)
+  }
+  const isNothing = ["set", "correction"].includes(kind.policy) && !Object.keys(value).length
+  if (!isNothing) await perform(person, kind, visit_id, value, heads)
+  return seeOther(`/visits/${visit_id}`)
+})
+
+put("/visits/<visit_id>/photos/<sha256>", async ({ visit_id, sha256: name }, { request }) => {
+  const person = await currentPerson()
+  await visitFor(person, visit_id)
+  const type = request.headers.get("Content-Type") ?? ""
+  const bytes = await request.arrayBuffer()
+  if ((await hashOfBytes(bytes)) !== name) throw new Problem("blob.hash-mismatch")
+  await keepBlob(person.id, { sha256: name, visit: visit_id, type, bytes })
+  return new Response(null, { status: 204, headers })
+})
+
+get("/visits/<visit_id>/photos/<sha256>", async ({ sha256: name }, { request }) => {
+  const person = await currentPerson()
+  const blob = await readBlob(person.id, name)
+  if (!blob) return fetch(request)
+  const type = blob.type.startsWith("image/") ? blob.type : "image/jpeg"
+  return new Response(blob.bytes, { headers: { ...headers, "Content-Type": type } })
+})
+
+post("/visits/language", async (_, { request }) => {
+  const form = await readForm(request)
+  const [language] = form.language ?? []
+  if (Object.hasOwn(messages, language)) {
+    await writeSetting("language", language)
+    const body = new URLSearchParams({ language })
+    // The server's pages follow when they can; this phone's have changed already.
+    fetch("/language", { method: "POST", body, redirect: "manual" }).catch(() => {})
+  }
+  return seeOther(localPath((form.back ?? [""])[0]))
+})
+
+/** `path` when it lies on this site, else the list. */
+function localPath(path) {
+  return path.startsWith("/") && !/^\/[/\\]|[\r\n]/.test(path) ? path : "/visits"
+}
+
+function kindOf(noun) {
+  const kind = Object.values(catalogue).find((each) => each.noun === noun)
+  if (!kind || !kind.roles.includes("engineer")) throw new Problem("page.unknown")
+  return kind
+}
+
+/** The entry that a void or a correction is about. */
+function entryOf(state, about) {
+  const id = about.get("entry")
+  const entry = [...state.entries, ...state.signatures].find((each) => each.id === id)
+  if (!entry) throw new Problem("entry.not-found")
+  return entry
+}
+
+/** The fields the form asks for; a correction asks for those of its entry. */
+function fieldsOf(kind, state, about) {
+  return kind.policy === "correction" ? catalogue[entryOf(state, about).kind].fields : kind.fields
+}
+
+/** The values a form shows first: what is there for a set or a correction, else defaults. */
+function shownFirst(kind, state, about) {
+  if (kind.policy === "correction") return entryOf(state, about).value
+  if (kind.policy === "set") {
+    const known = kind.fields.filter(({ name }) => state.fields[`${kind.name}/${name}`])
+    return Object.fromEntries(
+      known.map(({ name }) => [name, state.fields[`${kind.name}/${name}`].value]),
+    )
+  }
+  if (kind.policy === "void") return { entry: entryOf(state, about).id }
+  const timed = kind.fields.filter((field) => field.default === "now")
+  const value = Object.fromEntries(timed.map(({ name }) => [name, now()]))
+  return about.get("list") ? { ...value, list: about.get("list") } : value
+}
+
+async function editPage(person, state, kind, about, form, was, findings, status = 200) {
+  const isAbout = ["void", "correction"].includes(kind.policy)
+  const entry = isAbout ? entryOf(state, about) : null
+  const more = {
+    heads: canonical(headsOf(kind, state, entry)),
+    was: canonical(was),
+    entry,
+    seen: kind.policy === "sign" ? await seenOf(state) : "",
+  }
+  const policy = await policyOf(person)
+  const args = formPage(person, state, policy, kind, form, findings, more)
+  const template = kind.policy === "sign" ? "engineer/signature.html" : "engineer/form.html"
+  return page(template, args, status)
+}
+
+/** The heads whose values the form shows. */
+function headsOf(kind, state, entry) {
+  const starts = { set: `${kind.name}/`, correction: `entries/${entry?.id}/` }
+  const start = starts[kind.policy]
+  if (!start) return {}
+  const cells = Object.entries(state.fields).filter(([path]) => path.startsWith(start))
+  return Object.fromEntries(cells.map(([path, cell]) => [path, cell.heads]))
+}
+
+/** The changed fields by path, with the heads their author saw. */
+function correction(entry, value, heads) {
+  const paths = Object.entries(value).map(([name, item]) => [`entries/${entry.id}/${name}`, item])
+  return [
+    Object.fromEntries(paths),
+    Object.fromEntries(paths.map(([path]) => [path, heads[path] ?? [entry.id]])),
+  ]
+}
+
+/** The digest of what the hand-over page shows. */
+function seenOf(state) {
+  return sha256(snapshotText(facts(state, onPaper), state.context))
+}
+
+/** A signature counts for what was on the screen: what changed meanwhile is shown first. */
+async function unsigned(state, policy, posted) {
+  const isSeen = (posted.seen ?? [])[0] === (await seenOf(state))
+  if (isSeen && !missing(state, policy).length) return []
+  return [{ field: "strokes", code: "form.stale", detail: "" }]
+}
+
+/** Every text of a form by its name. */
+async function readForm(request) {
+  const form = await request.formData()
+  /** @type {Record<string, string[]>} */
+  const posted = {}
+  for (const [name, text] of form) {
+    if (typeof text === "string") (posted[name] ??= []).push(text)
+  }
+  return posted
+}
+
+function choicesOf(policy, list) {
+  const keys = (items) => items.map((item) => item.key)
+  const choices = Object.fromEntries(
+    Object.entries(policy.lists).map(([name, items]) => [name, keys(items)]),
+  )
+  const offered = list ? [policy.checklists[list] ?? []] : Object.values(policy.checklists)
+  return { ...choices, checklist: offered.flatMap(keys) }
+}
+
+function offsetsOf(state) {
+  return state.context.site.offsets
+}
+
+async function hashOfBytes(bytes) {
+  const digest = await crypto.subtle.digest("SHA-256", bytes)
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("")
+}
+
+function now() {
+  return `${new Date().toISOString().slice(0, 19)}Z`
+}

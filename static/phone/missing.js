@@ -1,0 +1,56 @@
+// @ts-check
+/**
+ * The steps of a visit and what must still be done before the customer may sign.
+ * Twin of sync/missing.py, cases in tests/vectors/missing.json.
+ */
+
+/**
+ * The steps of the visit's job type in the policy's order, each with `done`.
+ * @param {any} state
+ * @param {any} policy
+ */
+export function steps(state, policy) {
+  const jobType = state.context.work_order.job_type
+  if (!Object.hasOwn(policy.job_types, jobType)) return []
+  return policy.job_types[jobType].steps.map((step) => ({
+    ...step,
+    done: isDone(state, policy, step),
+  }))
+}
+
+/**
+ * The steps needed for the signature that have nothing standing, as `{code, kind, list}`.
+ * @param {any} state
+ * @param {any} policy
+ */
+export function missing(state, policy) {
+  const alone = withoutCustomer(state, policy)
+  const found = steps(state, policy)
+    .filter((step) => step.needed === "signature" && !step.done)
+    .filter((step) => !alone || step.kind === "arrival")
+    .map((step) => ({ code: "missing.entry", kind: step.kind, list: step.list }))
+  if (state.visit.downtime_open) {
+    found.push({ code: "missing.downtime-stop", kind: "downtime", list: "" })
+  }
+  return found
+}
+
+function withoutCustomer(state, policy) {
+  const arrivals = state.entries.filter(
+    (entry) => entry.kind === "arrival" && entry.voids.length === 0,
+  )
+  return arrivals.length > 0 && policy.without_customer.includes(arrivals.at(-1).value.outcome)
+}
+
+function isDone(state, policy, step) {
+  const others = Object.hasOwn(policy.alternatives, step.kind) ? policy.alternatives[step.kind] : []
+  return [step.kind, ...others].some((kind) => stands(state, kind, step.list))
+}
+
+function stands(state, kind, list) {
+  if (Object.keys(state.fields).some((path) => path.startsWith(`${kind}/`))) return true
+  return [...state.entries, ...state.signatures].some(
+    (entry) =>
+      entry.kind === kind && entry.voids.length === 0 && (!list || entry.value.list === list),
+  )
+}

@@ -1,0 +1,89 @@
+// @ts-check
+/** Arguments of the engineer's pages, as fieldapp/pages.py makes them, and their rendering. */
+import { count, clock, day, duration, localInput, moment, money, span } from "./format.js"
+import { catalogue, headers, messages, problems } from "./generated.js"
+import { missing, steps } from "./missing.js"
+import { render } from "./runtime.js"
+import { readSetting } from "./store.js"
+import { templates } from "./templates.js"
+
+const FILTERS = { clock, count, day, duration, local_input: localInput, moment, money, span }
+
+export function visitsPage(person, states, policy, today) {
+  const key = (state) => state.fields["appointment/at"]?.value ?? "9"
+  const ordered = [...states].sort(
+    (a, b) => compare(key(a), key(b)) || compare(a.visit.id, b.visit.id),
+  )
+  const total = (name) => states.reduce((sum, state) => sum + state.sync[name], 0)
+  const sync = { items: total("items"), arrived: total("arrived"), photos: total("photos") }
+  return { ...frame("/visits", person, policy, sync), visits: ordered, today }
+}
+
+export function visitPage(person, state, policy) {
+  return {
+    ...frame(`/visits/${state.visit.id}`, person, policy, state.sync),
+    ...state,
+    steps: steps(state, policy),
+    missing: missing(state, policy),
+  }
+}
+
+export function formPage(person, state, policy, kind, form, findings, more) {
+  return {
+    ...frame(`/visits/${state.visit.id}/${kind.noun}`, person, policy, state.sync),
+    ...state,
+    kind,
+    form,
+    findings: Object.fromEntries(findings.map((finding) => [finding.field, finding])),
+    missing: missing(state, policy),
+    ...more,
+  }
+}
+
+export function problemPage(person, code) {
+  return { path: "/visits", person, code, sync: { items: 0, arrived: 0, photos: 0 } }
+}
+
+function frame(path, person, policy, sync) {
+  return { path, person, policy, sync }
+}
+
+/** The page as an answer to the browser. */
+export async function page(template, args, status = 200) {
+  const html = await htmlOf(template, args)
+  return new Response(html, {
+    status,
+    headers: { ...headers, "Content-Type": "text/html; charset=utf-8" },
+  })
+}
+
+export async function htmlOf(template, args) {
+  const lang = (await readSetting("language")) ?? "zh_CN"
+  return render(templates, template, { ...localised(lang), ...args }, { filters: FILTERS, messages })
+}
+
+/** Catalogue and sentences in a language: what every page is given. */
+function localised(lang) {
+  const said = (text) => {
+    const found = messages[lang][text] ?? text
+    return typeof found === "string" ? found : found[0]
+  }
+  const fieldIn = (field) => ({
+    ...field,
+    label: said(field.label),
+    hint: field.hint ? said(field.hint) : "",
+  })
+  const kindIn = (kind) => ({ ...kind, label: said(kind.label), fields: kind.fields.map(fieldIn) })
+  const mapped = (record, change) =>
+    Object.fromEntries(Object.entries(record).map(([name, item]) => [name, change(item)]))
+  return { lang, catalogue: mapped(catalogue, kindIn), problems: mapped(problems, said) }
+}
+
+/** Go on to `path`. */
+export function seeOther(path) {
+  return new Response(null, { status: 303, headers: { ...headers, Location: path } })
+}
+
+function compare(a, b) {
+  return a < b ? -1 : a > b ? 1 : 0
+}

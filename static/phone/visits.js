@@ -1,0 +1,65 @@
+// @ts-check
+/** The visits as this phone shows them: what was pulled, with its own operations on top. */
+import { catalogue } from "./generated.js"
+import { overlay } from "./overlay.js"
+import { Problem } from "./problem.js"
+import { readMeta, readOutbox, readSetting, readUnsentBlobs, readVisit, readVisits } from "./store.js"
+
+/** Who is signed in on this phone; Problem("access.sign-in") while it is locked. */
+export async function currentPerson() {
+  const person = await readSetting("person")
+  if (!person) throw new Problem("access.sign-in")
+  return person
+}
+
+/** The policy pack of the person's organisation. */
+export function policyOf(person) {
+  return readMeta(person.id, "policy")
+}
+
+/** The state of one visit; Problem("visit.not-found") when this phone does not hold it. */
+export async function visitFor(person, visit) {
+  const row = await readVisit(person.id, visit)
+  if (!row) throw new Problem("visit.not-found")
+  const [operations, blobs] = await Promise.all([
+    readOutbox(person.id, visit),
+    readUnsentBlobs(person.id),
+  ])
+  return shown(person, row, operations, blobs)
+}
+
+/** The states of all visits that this phone holds. */
+export async function allVisits(person) {
+  const [rows, operations, blobs] = await Promise.all([
+    readVisits(person.id),
+    readOutbox(person.id),
+    readUnsentBlobs(person.id),
+  ])
+  return rows.map((row) =>
+    shown(
+      person,
+      row,
+      operations.filter((each) => each.visit === row.visit),
+      blobs,
+    ),
+  )
+}
+
+function shown(person, row, operations, blobs) {
+  const bodies = (state) => operations.filter((each) => each.state === state).map((each) => each.body)
+  const [held, unsent] = [bodies("held"), bodies("unsent")]
+  let state = row.state
+  if (held.length) state = overlay(state, held, catalogue, true)
+  if (unsent.length) state = overlay(state, unsent, catalogue, false)
+  const photos = blobs.filter((blob) => blob.visit === row.visit).length
+  const pulled = row.state.sync
+  return {
+    ...state,
+    people: { ...state.people, [person.id]: person.name },
+    sync: {
+      items: pulled.items + held.length + unsent.length,
+      arrived: pulled.arrived + held.length,
+      photos: Math.max(photos, pulled.photos),
+    },
+  }
+}

@@ -1,0 +1,105 @@
+// @ts-check
+/** Who answers: the phone for the engineer's pages and its shell, the network for everything else. */
+import "./engineer.js"
+import { shell } from "./generated.js"
+import { page, problemPage } from "./pages.js"
+import { Problem } from "./problem.js"
+import { match } from "./routes.js"
+import { readSetting } from "./store.js"
+import { enrol, lock, synchronise } from "./sync.js"
+
+const worker = /** @type {any} */ (self)
+const SHELL = `shell-${worker.BUILD}`
+const SOON_MS = 300
+const NOBODY = { id: "", name: "" }
+
+worker.addEventListener("install", (event) => event.waitUntil(precache()))
+worker.addEventListener("activate", (event) => event.waitUntil(dropOldShells()))
+
+worker.addEventListener("fetch", (event) => {
+  const url = new URL(event.request.url)
+  if (url.origin !== location.origin) return
+  if (event.request.method === "POST" && url.pathname === "/sign-out") event.waitUntil(lock())
+  const route = match(event.request.method, url.pathname)
+  if (route) event.respondWith(answer(route, event, url))
+  else if (shell.includes(url.pathname)) event.respondWith(fromShell(event.request))
+})
+
+worker.addEventListener("message", (event) => {
+  const { type, person, language } = event.data ?? {}
+  if (type === "sync") event.waitUntil(syncAndTell())
+  if (type === "take-over") event.waitUntil(worker.skipWaiting())
+  if (type === "enrol") event.waitUntil(enrolAndTell(event, person, language))
+})
+
+worker.addEventListener("sync", (event) => event.waitUntil(syncAndTell()))
+
+/** The page made here. A person always gets a page that says what to do. */
+async function answer(route, event, url) {
+  const { request } = event
+  try {
+    const response = await route.handler(route.names, { request, url })
+    if (!["GET", "HEAD"].includes(request.method)) event.waitUntil(syncSoon())
+    return response
+  } catch (error) {
+    return failed(error, request)
+  }
+}
+
+/** Without an answer of its own the phone asks the network, for reading only. */
+async function failed(error, request) {
+  const isKnown = error instanceof Problem
+  if (!isKnown) console.error(error)
+  const code = isKnown ? error.code : "server.failed"
+  const elsewhere = ["access.sign-in", "visit.not-found"].includes(code)
+  if (request.method === "GET" && (elsewhere || !isKnown)) {
+    try {
+      return await fetch(request)
+    } catch {
+      // no network either: say so on a page
+    }
+  }
+  const status = { "access.sign-in": 401, "server.failed": 500, "blob.hash-mismatch": 422 }[code]
+  const person = (await readSetting("person").catch(() => null)) ?? NOBODY
+  return page("engineer/problem.html", problemPage(person, code), status ?? 404)
+}
+
+/** Half a shell must not install: no catch here. */
+async function precache() {
+  const cache = await caches.open(SHELL)
+  await cache.addAll(shell.map((path) => new Request(path, { cache: "reload" })))
+}
+
+async function dropOldShells() {
+  const names = await caches.keys()
+  const old = names.filter((name) => name.startsWith("shell-") && name !== SHELL)
+  await Promise.all(old.map((name) => caches.delete(name)))
+}
+
+async function fromShell(request) {
+  const cache = await caches.open(SHELL)
+  return (await cache.match(request, { ignoreSearch: true })) ?? fetch(request)
+}
+
+async function enrolAndTell(event, person, language) {
+  let told = { ok: true }
+  try {
+    await enrol(person, language)
+    await worker.clients.claim()
+  } catch (error) {
+    console.error(error)
+    told = { ok: false }
+  }
+  event.ports[0]?.postMessage(told)
+}
+
+async function syncAndTell() {
+  if (!(await synchronise())) return
+  for (const client of await worker.clients.matchAll()) client.postMessage({ type: "changed" })
+}
+
+/** Several forms in a row make one push. */
+async function syncSoon() {
+  await new Promise((resolve) => setTimeout(resolve, SOON_MS))
+  await syncAndTell()
+}

@@ -1,0 +1,1 @@
+"""The rules and the paper: functions of their arguments, without Flask, clocks or settings."""

@@ -1,0 +1,29 @@
+"""A server that can be stopped and phones that talk to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from phone import Phone
+from playwright.sync_api import Browser
+from server import Server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """The demo day on a real server."""
+    running = Server(tmp_path / "instance")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def liqiang_phone(chromium: Browser, server: Server) -> Iterator[Phone]:
+    """李强's phone, signed in and enrolled."""
+    phone = Phone(chromium, server)
+    phone.sign_in("liqiang")
+    yield phone
+    phone.close()

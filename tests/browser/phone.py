@@ -1,0 +1,128 @@
+"""An engineer's phone: a browser page at phone size, driven as a thumb would."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from server import Server
+
+SIZE = {"width": 390, "height": 844}
+expect.set_options(timeout=15_000)
+
+
+class Phone:
+    """One engineer's phone.  It fails its test when a page logs an error."""
+
+    def __init__(self, browser: Browser, server: Server, locale: str = "zh-CN") -> None:
+        self.server = server
+        self.context: BrowserContext = browser.new_context(
+            viewport=SIZE,
+            locale=locale,
+            has_touch=True,
+            is_mobile=True,  # type: ignore[arg-type]
+        )
+        self.page: Page = self.context.new_page()
+        self.errors: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self._listen)
+
+    def _listen(self, message: Any) -> None:
+        if message.type == "error" and "Content Security Policy" in message.text:
+            self.errors.append(message.text)
+
+    def sign_in(self, account: str) -> None:
+        """Sign in; the phone enrols itself and becomes its own server."""
+        password = self.server.accounts[account].password
+        self.page.goto(f"{self.server.url}/sign-in")
+        self.page.fill("#account", account)
+        self.page.fill("#password", password)
+        self.page.click("main button")
+        self.page.wait_for_url("**/visits", timeout=30_000)
+
+    def open(self, path: str) -> None:
+        """Open a page; the phone itself must be the one that answers."""
+        response = self.page.goto(f"{self.server.url}{path}")
+        assert response is not None
+        assert response.from_service_worker, f"{path} was answered by the network"
+
+    def record(self, visit: str, noun: str, **fields: Any) -> None:
+        """Fill in one form and save it; back on the visit's page afterwards."""
+        list_ = fields.pop("list_", "")
+        self.open(f"/visits/{visit}/{noun}{f'?list={list_}' if list_ else ''}")
+        for name, value in fields.items():
+            self.fill(name, value)
+        self.save(visit)
+
+    def fill(self, name: str, value: Any) -> None:
+        """Give one field its value: text, a choice's key, a list of ticks."""
+        field = self.page.locator(f"form.entry-form [name='{name}']")
+        kind = field.first.get_attribute("type")
+        if kind in ("radio", "checkbox"):
+            for key in value if isinstance(value, list) else [value]:
+                self.page.locator(f"label:has([name='{name}'][value='{key}'])").click()
+        else:
+            field.fill(value)
+
+    def save(self, visit: str) -> None:
+        """Press the button; the visit's page must come."""
+        self.page.locator("form.entry-form button.save").click()
+        expect(self.page).to_have_url(re.compile(f"/visits/{visit}$"))
+        expect(self.page.locator("#missing, ol.steps").first).to_be_visible()
+
+    def take_photo(self, visit: str, file: Path, caption: str = "") -> None:
+        """Choose a picture file as the camera would give it, and save the entry."""
+        self.open(f"/visits/{visit}/photos")
+        self.page.set_input_files("[data-photo-file]", str(file))
+        expect(self.page.locator("input[name=sha256]")).to_have_value(re.compile("^[0-9a-f]{64}$"))
+        self.fill("caption", caption)
+        self.save(visit)
+
+    def sign(self, visit: str, name: str, role: str = "contact") -> None:
+        """The customer signs on the hand-over page."""
+        self.open(f"/visits/{visit}/signatures")
+        self.fill("name", name)
+        self.fill("role", role)
+        self.draw()
+        self.save(visit)
+
+    def draw(self) -> None:
+        """Two strokes on the pad."""
+        pad = self.page.locator("[data-pad] canvas")
+        pad.scroll_into_view_if_needed()
+        box = pad.bounding_box()
+        assert box is not None
+        for start, end in (((0.1, 0.3), (0.5, 0.7)), ((0.5, 0.2), (0.9, 0.8))):
+            self.page.mouse.move(
+                box["x"] + box["width"] * start[0], box["y"] + box["height"] * start[1]
+            )
+            self.page.mouse.down()
+            self.page.mouse.move(
+                box["x"] + box["width"] * end[0], box["y"] + box["height"] * end[1], steps=12
+            )
+            self.page.mouse.up()
+
+    def sees(self, text: str) -> None:
+        """The text comes to be on the page."""
+        expect(self.page.locator("body")).to_contain_text(text)
+
+    def sync_line(self) -> str:
+        """What the sync line says."""
+        return self.page.locator(".sync").first.inner_text().strip()
+
+    def waits_for_sync(self, text: str, seconds: float = 30) -> None:
+        """The sync line comes to say ``text``; the phone is asked again and again."""
+        deadline = time.monotonic() + seconds
+        while text not in self.sync_line():
+            assert time.monotonic() < deadline, f"the sync line says {self.sync_line()!r}"
+            self.page.evaluate("navigator.serviceWorker.controller.postMessage({type: 'sync'})")
+            time.sleep(0.5)
+            self.page.reload()
+
+    def close(self) -> None:
+        """Put the phone away."""
+        self.context.close()
+        assert self.errors == []

@@ -1,0 +1,118 @@
+"""The real server of browser tests: a process that can be started, stopped and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flask import Flask
+from sqlalchemy import select
+
+from fieldapp import create_app, jobs
+from fieldapp.demo import make_demo
+from fieldapp.models import Person, Visit, WorkOrder, db
+from fieldapp.perform import journal_of
+
+WAIT_SECONDS = 30
+
+
+class Server:
+    """``fieldapp serve`` on its own instance folder with the demo day in it."""
+
+    def __init__(self, instance: Path) -> None:
+        self.instance = instance
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.settings = {"INSTANCE": str(instance), "PUBLIC_URL": self.url}
+        self.app: Flask = create_app(self.settings)
+        with self.app.app_context():
+            from fieldapp import reports
+
+            db.create_all()
+            reports.prepare_key(datetime.now(UTC))
+            self.accounts = {each.account: each for each in make_demo(datetime.now(UTC))}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from fieldapp.cli import run; run()", "serve"],
+            env=os.environ
+            | {
+                "FIELDAPP_INSTANCE": str(self.instance),
+                "FIELDAPP_PUBLIC_URL": self.url,
+                "FIELDAPP_PORT": str(self.port),
+                "FIELDAPP_SIGN_IN_PER_MINUTE": "1000",
+            },
+        )
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not self.answers():
+            assert self.process.poll() is None, "the server did not start"
+            assert time.monotonic() < deadline, "the server does not answer"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop at once, as a lost signal does; afterwards nobody answers on the port."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+        assert not self.answers(), "somebody else answers on the port"
+
+    def answers(self) -> bool:
+        """Whether anybody listens."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 0.2):
+                return True
+        except OSError:
+            return False
+
+    @contextmanager
+    def office(self) -> Iterator[Flask]:
+        """The office at work on the same database, whether the server runs or not."""
+        with self.app.app_context():
+            yield self.app
+            db.session.remove()
+
+    def person(self, account: str) -> Person:
+        """The person with this account; inside :meth:`office`."""
+        return db.session.scalars(select(Person).where(Person.account == account)).one()
+
+    def visit_of(self, account: str, index: int = 0) -> str:
+        """The id of the engineer's visit of today at ``index``, by appointment."""
+        with self.office():
+            person = self.person(account)
+            visits = db.session.scalars(
+                select(Visit)
+                .join(WorkOrder)
+                .where(Visit.engineer_id == person.id, Visit.status == "planned")
+                .order_by(Visit.appointment_at)
+            ).all()
+            return visits[index].id
+
+    def journal_kinds(self, visit_id: str, account: str) -> list[str]:
+        """Kinds of the operations the server holds by this author, in the order of their times."""
+        with self.office():
+            author = self.person(account).id
+            visit = db.session.get_one(Visit, visit_id)
+            return [row.kind for row in journal_of(visit) if row.author_id == author]
+
+    def finish_jobs(self) -> None:
+        """Do all background work that waits; only while the server is stopped."""
+        assert self.process is None
+        with self.office():
+            jobs.perform_waiting()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

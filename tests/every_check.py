@@ -1,0 +1,38 @@
+"""Every check, one after another; prints the seconds of each and fails when any of them fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+CHECKS = {
+    "format": [str(BIN / "ruff"), "format", "--check", "."],
+    "style": [str(BIN / "ruff"), "check", "."],
+    "types": [str(BIN / "mypy")],
+    "rules and server": [sys.executable, "-m", "pytest", "--ignore=tests/browser"],
+    "browser": [sys.executable, "-m", "pytest", "tests/browser"],
+}
+
+
+def main() -> int:
+    """Run the checks; 0 when all passed."""
+    failed = []
+    seconds = {}
+    for name, command in CHECKS.items():
+        print(f"== {name}", flush=True)
+        start = time.monotonic()
+        if subprocess.run(command, cwd=ROOT, check=False).returncode:
+            failed.append(name)
+        seconds[name] = time.monotonic() - start
+    for name, spent in seconds.items():
+        print(f"{name:<20} {spent:7.1f} s  {'FAILED' if name in failed else 'passed'}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
