@@ -39,7 +39,7 @@ fi
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 if [ "$purpose" = test ]; then
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+  .venv/bin/python -m pip install -qq --disable-pip-version-check -e '.[test]'
 else
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -e .
+  .venv/bin/python -m pip install -qq --disable-pip-version-check -e .
 fi

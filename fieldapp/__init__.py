@@ -11,12 +11,16 @@ from pathlib import Path
 
 from flask import Flask
 from flask.wrappers import Response
+from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 try:
     __version__ = metadata.version("fieldapp")
 except metadata.PackageNotFoundError:  # a checkout that was never installed
     __version__ = "0"
+
+
+COMPRESSED = ["text/javascript", "text/css", "image/svg+xml", "application/manifest+json"]
 
 
 def create_app(settings: Mapping[str, object] | None = None) -> Flask:
@@ -63,6 +67,9 @@ def create_app(settings: Mapping[str, object] | None = None) -> Flask:
     failures.install(app)
     jobs.install(app)
     access.guard(app)
+    # Pages stay uncompressed: secrets beside reflected text can be guessed from their length.
+    app.config["COMPRESS_MIMETYPES"] = COMPRESSED
+    Compress(app)
     for module in (engineer, desk, exchange, verify, phone):
         app.register_blueprint(module.bp)
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime
+from typing import TypeGuard
 
 import fsspec
 from flask import Response, current_app
 from sqlalchemy import select
 
 from fieldapp import jobs
+from fieldapp.database import begin_writing
 from fieldapp.models import Blob, BlobReference, Visit, db
 from sync.problems import Problem
 
@@ -26,9 +28,14 @@ _SIGNATURES = (
 )
 
 
+def is_name(value: object) -> TypeGuard[str]:
+    """Whether ``value`` can name a blob: a SHA-256 in hex."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
 def check_name(sha256: str) -> str:
     """``sha256`` itself; Problem("photo.not-a-hash") when it is no SHA-256 in hex."""
-    if not _NAME.fullmatch(sha256):
+    if not is_name(sha256):
         raise Problem("photo.not-a-hash")
     return sha256
 

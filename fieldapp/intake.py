@@ -27,6 +27,8 @@ SERVER = "server"
 """The device of operations that were performed here, at the desk or on a page Flask answered."""
 
 KEY_CHARACTERS = 36
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999, in ms since 1970: no later time can be written."""
 
 
 @dataclass
@@ -98,9 +100,9 @@ class Intake:
                 author.is_desk or (operation.author, operation.visit) in assigned
             ):
                 item.problems.append("author.out-of-scope")
-            if catalogue.is_known(operation.kind):
+            if author is not None and catalogue.is_known(operation.kind):
                 kind = catalogue.kind_named(operation.kind)
-                if author is None or not author.roles & (set(kind.roles) | {"admin"}):
+                if not author.roles & (set(kind.roles) | {"admin"}):
                     item.problems.append("author.role")
         for visit_id in sorted(wanted - set(owners)):
             db.session.add(Visit(id=visit_id, org_id=self.org_id))
@@ -109,7 +111,8 @@ class Intake:
     def _incoming(
         self, operation: Operation, body: Any, problems: list[str], outcome: str
     ) -> Incoming:
-        corrected = clock.corrected_ms(operation.wall, self.skew_ms, self.now_ms)
+        # A clock may be as wrong as it likes, the result must be a time that can be written.
+        corrected = max(0, clock.corrected_ms(operation.wall, self.skew_ms, self.now_ms))
         called = body.get("id") if isinstance(body, Mapping) else None
         return Incoming(
             operation,
@@ -179,7 +182,7 @@ class Intake:
         source = body if isinstance(body, Mapping) else {"value": body}
         digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
         wall = source.get("wall")
-        is_time = isinstance(wall, int) and not isinstance(wall, bool) and 0 <= wall < 2**53
+        is_time = isinstance(wall, int) and not isinstance(wall, bool) and 0 <= wall <= LATEST_MS
         return Operation(
             id=_key(source.get("id")) or digest[:KEY_CHARACTERS],
             visit=_key(source.get("visit")) or self.org_id,
@@ -208,6 +211,8 @@ def _readable(body: Any) -> Operation:
     ):  # fmt: skip
         if not text.isprintable():
             raise Problem("operation.malformed")
+    if abs(operation.wall) > LATEST_MS:
+        raise Problem("operation.malformed")
     return replace(operation, hash=hash_of(operation.body))
 
 

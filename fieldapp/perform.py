@@ -1,39 +1,36 @@
-"""Operations come in, are kept, folded and projected.  The only writer of visits.
+"""Operations are kept, folded and projected.  The only writer of visits.
 
 A :func:`unit` is one transaction: operations are appended to the journal, every visit they touch is
-folded anew and its columns written, and the organisation's clock is bumped as the last thing, so
+folded anew and its columns written, and the organisation's clock is bumped behind all that, so
 that a phone that reads up to a revision has seen everything below it.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Connection, Row, select, update
 
-from fieldapp import __version__, jobs
+from fieldapp import __version__, blobs, jobs
+from fieldapp.context import visits_holding
 from fieldapp.database import begin_writing
 from fieldapp.ids import mint_id
+from fieldapp.intake import SERVER, Incoming, Intake
 from fieldapp.models import Blob, BlobReference, Device, Organisation, Person, Visit, db
+from fieldapp.notices import number_notices
 from fieldapp.policies import Policy, load_policy
-from fieldapp.projection import project
-from sync import catalogue, clock, merge, signing
+from fieldapp.projection import project, told_elsewhere
+from sync import catalogue, journal, merge, scope, signing
 from sync.canonical import hash_of
-from sync.operation import Operation, Received, read_operation
-from sync.problems import Problem
-from sync.report import coverage
-from sync.tables import context_block, journal, sync_clock, visit_scope
-from sync.validate import validate
+from sync.operation import Received
+from sync.tables import context_block
 
-SERVER = "server"
-"""The device of operations that were performed here, at the desk or on a page Flask answered."""
+__all__ = ["SERVER", "Receipt", "Unit", "journal_of", "received_of", "unit"]
 
 log = logging.getLogger(__name__)
 
@@ -51,16 +48,6 @@ class Receipt:
 
 
 @dataclass
-class Incoming:
-    """One operation on its way into the journal."""
-
-    operation: Operation
-    received: Received
-    problems: list[str]
-    outcome: str = "merged"
-
-
-@dataclass
 class Unit:
     """One transaction on visits of one organisation.  Made by :func:`unit`."""
 
@@ -68,9 +55,8 @@ class Unit:
     now: datetime
     policy: Policy
     touched: set[str] = field(default_factory=set)
-    refold: set[str] = field(default_factory=set)
-    pending: dict[str, list[Incoming]] = field(default_factory=lambda: defaultdict(list))
-    scope_rows: list[dict[str, Any]] = field(default_factory=list)
+    folded: set[str] = field(default_factory=set)
+    moves: list[scope.Move] = field(default_factory=list)
     after: list[tuple[str, str]] = field(default_factory=list)
     rev: int = 0
 
@@ -127,137 +113,56 @@ class Unit:
     def receive(self, bodies: Sequence[Any], device: Device | None, skew_ms: int) -> list[Receipt]:
         """Keep ``bodies``, one receipt each, in their order.
 
-        ``skew_ms`` is the phone's clock measured at this push.  Nothing is refused: what cannot
-        be read is kept opaque, what looks wrong is flagged.
+        ``skew_ms`` is the phone's clock measured at this push.  Nothing is refused.
         """
-        keys = {str(body["id"]) for body in bodies if isinstance(body, Mapping) and "id" in body}
-        known: dict[str, dict[str, Row[Any]]] = defaultdict(dict)
-        for row in self._rows(journal.c.id.in_(keys)):
-            known[row.id][row.hash] = row
-        receipts: list[Receipt | Incoming] = []
-        seen: dict[tuple[str, str], Incoming] = {}
-        for body in bodies:
-            incoming = self._read(body, device, skew_ms)
-            key = (incoming.operation.id, incoming.operation.hash)
-            if key in seen or incoming.operation.hash in known[incoming.operation.id]:
-                receipts.append(Receipt(incoming.operation.id, "duplicate"))
+        intake = Intake(self.organisation.id, self.policy, device, skew_ms, self.now_ms)
+        items = [intake.read(body) for body in bodies]
+        held = journal.hashes_of(
+            self._connection, self.organisation.id, {item.operation.id for item in items}
+        )
+        fresh = []
+        for item in items:
+            hashes = held[item.operation.id]
+            if item.operation.hash in hashes:
+                item.outcome = "duplicate"
                 continue
-            if known[incoming.operation.id] or any(id_ == key[0] for id_, _ in seen):
-                incoming.problems.append("operation.same-id")
-            seen[key] = incoming
-            self.pending[incoming.operation.visit].append(incoming)
-            receipts.append(incoming)
-        self._check_scope(list(seen.values()))
-        for visit_id in sorted({item.operation.visit for item in seen.values()}):
-            self._fold(visit_id)
-        return [
-            item
-            if isinstance(item, Receipt)
-            else Receipt(item.operation.id, item.outcome, tuple(_codes(item.problems)))
-            for item in receipts
-        ]
+            if hashes:
+                item.problems.append("operation.same-id")
+            hashes.add(item.operation.hash)
+            fresh.append(item)
+        intake.check_authors(fresh)
+        for visit_id in sorted({item.operation.visit for item in fresh}):
+            self._fold(visit_id, [item for item in fresh if item.operation.visit == visit_id])
+        return [_receipt(item) for item in items]
 
     def refresh(self, visit_id: str) -> None:
         """Fold the visit again: something outside the journal that its flags depend on changed."""
-        self._fold(visit_id)
+        self._fold(visit_id, [])
 
-    # Reading what came
-
-    def _read(self, body: Any, device: Device | None, skew_ms: int) -> Incoming:
-        problems: list[str] = []
-        try:
-            operation = read_operation(body)
-        except Problem:
-            operation = _unreadable(body, device)
-            problems.append("operation.malformed")
-            return self._incoming(operation, problems, skew_ms, "opaque")
-        if hash_of(operation.body) != operation.hash:
-            problems.append("operation.hash-mismatch")
-        if device is not None:
-            if device.revoked_at is not None:
-                problems.append("device.revoked")
-            if device.person_id != operation.author:
-                problems.append("author.not-owner")
-        if clock.is_off(skew_ms):
-            problems.append(f"clock.skew={abs(skew_ms) // 60_000}")
-        if not catalogue.is_known(operation.kind):
-            problems.append(f"operation.unknown-kind={operation.kind}")
-            return self._incoming(operation, problems, skew_ms, "opaque")
-        problems.extend(self._findings(operation))
-        return self._incoming(operation, problems, skew_ms, "merged")
-
-    def _incoming(
-        self, operation: Operation, problems: list[str], skew_ms: int, outcome: str
-    ) -> Incoming:
-        corrected = clock.corrected_ms(operation.wall, skew_ms, self.now_ms)
-        return Incoming(operation, Received(operation, corrected), problems, outcome)
-
-    def _findings(self, operation: Operation) -> list[str]:
-        kind = catalogue.kind_named(operation.kind)
-        value = operation.value
-        if not isinstance(value, Mapping):
-            return ["operation.malformed"]
-        if kind.policy == "set" and kind.fields:
-            start = f"{kind.name}/"
-            value = {
-                path.removeprefix(start): item
-                for path, item in value.items()
-                if path.startswith(start)
-            }
-        fields = [
-            vars(item)
-            | {"required": item.required and (kind.policy != "set" or item.name in value)}
-            for item in kind.fields
-        ]
-        choices = self.policy.choices(str(value.get("list", "")))
-        return [
-            "=".join(filter(None, (item["code"], f"{item['field']}|{item['detail']}".rstrip("|"))))
-            for item in validate(fields, value, choices, coverage())
-        ]
-
-    def _check_scope(self, items: Sequence[Incoming]) -> None:
-        """Flag authors that never had the visit; make a row for a visit nobody knew."""
-        visits = {item.operation.visit for item in items}
-        known = set(db.session.scalars(select(Visit.id).where(Visit.id.in_(visits))))
-        pairs = {
-            (row.person_id, row.visit_id)
-            for row in db.session.execute(
-                select(visit_scope.c.person_id, visit_scope.c.visit_id).where(
-                    visit_scope.c.org_id == self.organisation.id,
-                    visit_scope.c.visit_id.in_(visits),
-                )
+    def finish(self) -> None:
+        """Bump the clock, stamp everything touched with it and commit."""
+        org_id = self.organisation.id
+        if self.touched:
+            ids = sorted(self.touched)
+            self._lock(sorted(self.touched - self.folded))
+            db.session.flush()
+            self.rev = journal.bump(self._connection, org_id)
+            # Behind the bump nothing is decided any more, only stamped.
+            db.session.execute(
+                update(Visit)
+                .where(Visit.org_id == org_id, Visit.id.in_(ids))
+                .values(rev=self.rev)
+                .execution_options(synchronize_session=False)
             )
-        }
-        people = {
-            person.id: person
-            for person in db.session.scalars(
-                select(Person).where(
-                    Person.id.in_({item.operation.author for item in items}),
-                    Person.org_id == self.organisation.id,
-                )
-            )
-        }
-        for item in items:
-            operation = item.operation
-            author = people.get(operation.author)
-            if operation.visit not in known:
-                item.problems.append("visit.unknown")
-            elif author is None or not (
-                author.is_desk or (operation.author, operation.visit) in pairs
-            ):
-                item.problems.append("author.out-of-scope")
-            if author is not None and catalogue.is_known(operation.kind):
-                kind = catalogue.kind_named(operation.kind)
-                if not author.roles & (set(kind.roles) | {"admin"}):
-                    item.problems.append("author.role")
-        for visit_id in sorted(visits - known):
-            db.session.add(Visit(id=visit_id, org_id=self.organisation.id))
-        db.session.flush()
+            scope.move(self._connection, org_id, self.moves, self.rev)
+            journal.stamp(self._connection, org_id, ids, self.rev)
+        db.session.commit()
+        for job, visit_id in dict.fromkeys(self.after):
+            jobs.enqueue(job, visit_id)
 
     # Folding and writing
 
-    def _fold(self, visit_id: str) -> None:
-        new = self.pending.pop(visit_id, [])
+    def _fold(self, visit_id: str, new: Sequence[Incoming]) -> None:
         visit = db.session.scalars(
             select(Visit)
             .where(Visit.id == visit_id, Visit.org_id == self.organisation.id)
@@ -265,56 +170,63 @@ class Unit:
         ).one_or_none()
         if visit is None:
             # Somebody else's visit: kept, never folded into it.
-            for item in new:
-                item.outcome = "flagged"
-            self._append(new)
+            self._append(new, None)
             return
-        held = [_received(row) for row in self._rows(journal.c.visit_id == visit_id)]
-        state = self._state_of(visit_id, held, new)
-        for item in new:
-            item.outcome = _outcome(item, state)
-        self._append(new)
-        with db.session.begin_nested():
-            self.scope_rows += project(self, visit, state)
+        held = [
+            journal.received(row)
+            for row in journal.rows_of(self._connection, self.organisation.id, visit_id)
+        ]
+        before = told_elsewhere(visit)
+        state = self._write_sound(visit, held, new)
+        self._append(new, state)
         self.touched.add(visit_id)
-        if any(not entry["voids"] for entry in state["signatures"]):
+        self.folded.add(visit_id)
+        if told_elsewhere(visit) != before:
+            self.touched.update(visits_holding(db.session, visit))
+        if _asks_for_paper(state):
             self.after.append(("report", visit_id))
 
-    def _state_of(
-        self, visit_id: str, held: Sequence[Received], new: Sequence[Incoming]
+    def _write_sound(
+        self, visit: Visit, held: Sequence[Received], new: Sequence[Incoming]
     ) -> merge.State:
-        for item in new:
-            item.received = Received(
-                item.operation, item.received.corrected_ms, tuple(item.problems)
-            )
+        """Write the visit; operations that cannot be folded are marked and left out."""
         try:
-            return self._folded(visit_id, [*held, *(item.received for item in new)])
+            return self._write(visit, [*held, *(item.received for item in new)])
         except Exception:
-            log.exception("folding visit %s failed; looking for the operation", visit_id)
-        good = list(held)
+            log.exception("folding visit %s failed; looking for the operation", visit.id)
+        sound: list[Received] = []
+        for old in held:
+            sound.append(old if self._can_write(visit, [*sound, old]) else _left_out(old))
         for item in new:
-            try:
-                self._folded(visit_id, [*good, item.received])
-            except Exception:
+            if not self._can_write(visit, [*sound, item.received]):
                 item.problems.append("operation.fold-failed")
-                item.received = Received(
-                    item.operation, item.received.corrected_ms, tuple(item.problems)
-                )
-            good.append(item.received)
-        return self._folded(visit_id, good)
+            sound.append(item.received)
+        return self._write(visit, sound)
 
-    def _folded(self, visit_id: str, received: Sequence[Received]) -> merge.State:
-        state = merge.fold(received, visit_id)
-        if state["signatures"]:
-            signing.check_signatures(state, received, self._served(visit_id))
-        self._flag_photos(state)
+    def _can_write(self, visit: Visit, received: Sequence[Received]) -> bool:
+        try:
+            self._write(visit, received)
+        except Exception:
+            return False
+        return True
+
+    def _write(self, visit: Visit, received: Sequence[Received]) -> merge.State:
+        """Fold ``received`` and write all that follows for ``visit``, or nothing of it."""
+        with db.session.begin_nested():
+            state = merge.fold(received, visit.id)
+            if state["signatures"]:
+                signing.check_signatures(state, received, self._served(received))
+            self._flag_photos(state)
+            number_notices(self.organisation, self.policy, state)
+            moves = project(self, visit, state)
+        self.moves += moves
         return state
 
     def _flag_photos(self, state: merge.State) -> None:
         hashes = {
             str(entry["value"].get("sha256")): entry["id"]
             for entry in state["entries"]
-            if entry["kind"] == "photo"
+            if entry["kind"] == "photo" and blobs.is_name(entry["value"].get("sha256"))
         }
         if not hashes:
             return
@@ -327,113 +239,64 @@ class Unit:
                 {"code": blob.problem, "operation": hashes[blob.sha256], "args": {}}
             )
 
-    def _append(self, items: Sequence[Incoming]) -> None:
-        if not items:
-            return
-        db.session.execute(
-            insert(journal),
-            [
-                {
-                    "org_id": self.organisation.id,
-                    "id": item.operation.id,
-                    "hash": item.operation.hash,
-                    "visit_id": item.operation.visit,
-                    "device_id": item.operation.device,
-                    "author_id": item.operation.author,
-                    "kind": item.operation.kind,
-                    "n": item.operation.n,
-                    "wall_ms": item.operation.wall,
-                    "corrected_ms": item.received.corrected_ms,
-                    "received_ms": self.now_ms,
-                    "rev": 0,  # written with the clock, at the end
-                    "outcome": item.outcome,
-                    "problems": "\n".join(item.problems),
-                    "body": json.dumps(dict(item.operation.body), ensure_ascii=False),
-                }
-                for item in items
-            ],
+    def _append(self, items: Sequence[Incoming], state: merge.State | None) -> None:
+        for item in items:
+            item.outcome = _outcome(item, state)
+        journal.append(
+            self._connection,
+            self.organisation.id,
+            [journal.Entry(item.received, item.outcome) for item in items],
+            self.now_ms,
         )
         for item in items:
             value = item.operation.value
             if item.operation.kind == "photo" and isinstance(value, Mapping):
-                db.session.merge(
-                    BlobReference(
-                        operation_id=item.operation.id,
-                        sha256=str(value.get("sha256"))[:64],
-                        org_id=self.organisation.id,
-                        visit_id=item.operation.visit,
-                    )
-                )
+                self._refer(item.operation.id, item.operation.visit, value.get("sha256"))
 
-    def finish(self) -> None:
-        """Bump the clock, stamp everything touched with it and commit."""
-        if self.touched:
-            self.rev = self._bump()
-            ids = sorted(self.touched)
-            db.session.execute(
-                update(Visit)
-                .where(Visit.org_id == self.organisation.id, Visit.id.in_(ids))
-                .values(rev=self.rev)
-                .execution_options(synchronize_session=False)
-            )
-            for row in self.scope_rows:
-                self._write_scope(row)
-            db.session.execute(
-                update(journal)
-                .where(journal.c.org_id == self.organisation.id, journal.c.rev == 0)
-                .where(journal.c.visit_id.in_(ids))
-                .values(rev=self.rev)
-            )
-        db.session.commit()
-        for job, visit_id in dict.fromkeys(self.after):
-            jobs.enqueue(job, visit_id)
-
-    def _bump(self) -> int:
-        db.session.flush()
-        statement = (
-            update(sync_clock)
-            .where(sync_clock.c.org_id == self.organisation.id)
-            .values(rev=sync_clock.c.rev + 1)
-            .returning(sync_clock.c.rev)
-        )
-        rev = db.session.execute(statement).scalar_one_or_none()
-        if rev is None:
-            db.session.execute(insert(sync_clock).values(org_id=self.organisation.id, rev=1))
-            return 1
-        return int(rev)
-
-    def _write_scope(self, row: Mapping[str, Any]) -> None:
-        key = (
-            (visit_scope.c.org_id == self.organisation.id)
-            & (visit_scope.c.person_id == row["person_id"])
-            & (visit_scope.c.visit_id == row["visit_id"])
-        )
-        values = {"rev": self.rev, "active": row["active"], "reason": row["reason"]}
-        changed = db.session.execute(update(visit_scope).where(key).values(values))
-        if not changed.rowcount:  # type: ignore[attr-defined]
-            db.session.execute(
-                insert(visit_scope).values(
+    def _refer(self, operation_id: str, visit_id: str, sha256: Any) -> None:
+        """Note that an operation speaks of a photo; what others noted stays theirs."""
+        if not blobs.is_name(sha256):
+            return
+        if db.session.get(BlobReference, (operation_id, sha256)) is None:
+            db.session.add(
+                BlobReference(
+                    operation_id=operation_id,
+                    sha256=sha256,
                     org_id=self.organisation.id,
-                    person_id=row["person_id"],
-                    visit_id=row["visit_id"],
-                    **values,
+                    visit_id=visit_id,
                 )
+            )
+
+    def _lock(self, visit_ids: Sequence[str]) -> None:
+        """Take visits that are only touched, before the clock: who holds it waits for nobody."""
+        if visit_ids:
+            db.session.execute(
+                select(Visit.id)
+                .where(Visit.org_id == self.organisation.id, Visit.id.in_(visit_ids))
+                .order_by(Visit.id)
+                .with_for_update()
             )
 
     # Looking things up
 
-    def _rows(self, condition: Any) -> list[Row[Any]]:
-        return list(
-            db.session.execute(
-                select(journal).where(journal.c.org_id == self.organisation.id, condition)
-            )
-        )
+    @property
+    def _connection(self) -> Connection:
+        return db.session.connection()
 
-    def _served(self, visit_id: str) -> dict[str, str]:
+    def _served(self, received: Sequence[Received]) -> dict[str, str]:
+        """The context blocks that signatures among ``received`` name, as they were served.
+
+        A block may have been served with another visit of the same work order first.
+        """
+        named = {
+            str(item.operation.value.get("context_sha256"))
+            for item in received
+            if item.operation.kind == "signature" and isinstance(item.operation.value, Mapping)
+        }
         rows = db.session.execute(
             select(context_block.c.sha256, context_block.c.body).where(
                 context_block.c.org_id == self.organisation.id,
-                context_block.c.visit_id == visit_id,
+                context_block.c.sha256.in_({name for name in named if blobs.is_name(name)}),
             )
         )
         return {row.sha256: row.body for row in rows}
@@ -460,62 +323,26 @@ def unit(org_id: str, now: datetime) -> Iterator[Unit]:
 
 def journal_of(visit: Visit) -> list[Row[Any]]:
     """Every operation of a visit as kept, in the order of their corrected times."""
-    return list(
-        db.session.execute(
-            select(journal)
-            .where(journal.c.org_id == visit.org_id, journal.c.visit_id == visit.id)
-            .order_by(journal.c.corrected_ms, journal.c.id)
-        )
-    )
+    return journal.rows_of(db.session.connection(), visit.org_id, visit.id)
 
 
 def received_of(visit: Visit) -> list[Received]:
     """The operations of a visit, ready to fold."""
-    return [_received(row) for row in journal_of(visit)]
+    return [journal.received(row) for row in journal_of(visit)]
 
 
-def _received(row: Row[Any]) -> Received:
-    body = json.loads(row.body)
-    problems = tuple(row.problems.split("\n")) if row.problems else ()
-    try:
-        operation = read_operation(body)
-    except Problem:
-        operation = Operation(
-            row.id, row.visit_id, row.device_id, row.author_id, row.kind, None, {}, row.n,
-            row.wall_ms, 0, row.hash, {},
-        )  # fmt: skip
-    return Received(operation, row.corrected_ms, problems)
+def _receipt(item: Incoming) -> Receipt:
+    if item.outcome == "duplicate":
+        return Receipt(item.called, "duplicate")
+    reasons = dict.fromkeys(problem.partition("=")[0] for problem in item.problems)
+    return Receipt(item.called, item.outcome, tuple(reasons))
 
 
-def _unreadable(body: Any, device: Device | None) -> Operation:
-    """Something that is no operation, in a shape the journal can keep."""
-    source = body if isinstance(body, Mapping) else {"value": body}
-    try:
-        digest = hash_of(source)
-    except Problem:
-        import hashlib
-
-        digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
-    wall = source.get("wall")
-    return Operation(
-        id=str(source.get("id") or digest)[:36],
-        visit=str(source.get("visit") or "")[:36],
-        device=device.id if device else SERVER,
-        author=device.person_id if device else "",
-        kind=str(source.get("kind") or "")[:40],
-        value=None,
-        supersedes={},
-        n=0,
-        wall=wall if isinstance(wall, int) and 0 <= wall < 2**53 else 0,
-        skew=0,
-        hash=digest,
-        body=dict(source),
-    )
-
-
-def _outcome(item: Incoming, state: merge.State) -> str:
+def _outcome(item: Incoming, state: merge.State | None) -> str:
     if item.outcome == "opaque":
         return "opaque"
+    if state is None:
+        return "flagged"
     id_ = item.operation.id
     if any(cell["conflict"] and id_ in cell["heads"] for cell in state["fields"].values()):
         return "conflict"
@@ -523,5 +350,17 @@ def _outcome(item: Incoming, state: merge.State) -> str:
     return "flagged" if flagged else "merged"
 
 
-def _codes(problems: Sequence[str]) -> list[str]:
-    return [problem.partition("=")[0] for problem in problems]
+def _left_out(received: Received) -> Received:
+    """An operation that this version cannot fold although an earlier one could."""
+    return Received(
+        received.operation,
+        received.corrected_ms,
+        (*received.problems, "operation.fold-failed"),
+    )
+
+
+def _asks_for_paper(state: merge.State) -> bool:
+    """Whether the customer signed or refused to."""
+    return any(not entry["voids"] for entry in state["signatures"]) or any(
+        entry["kind"] == "refusal" and not entry["voids"] for entry in state["entries"]
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, redirect
+from flask import Blueprint, Response, current_app, redirect, request
 from flask.typing import ResponseReturnValue
 
 from fieldapp.access import home_of, signed_in
@@ -27,8 +27,8 @@ def show_worker() -> ResponseReturnValue:
     response = Response(script, mimetype="text/javascript")
     response.headers["Cache-Control"] = "no-cache"
     response.headers["Service-Worker-Allowed"] = "/"
-    response.set_etag(script[:80].encode().hex())
-    return response
+    response.set_etag(script.split()[2])  # the build, named in its first line
+    return response.make_conditional(request)
 
 
 @bp.get("/app.webmanifest")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fieldapp.context import context_of
+from fieldapp.context import targets_of
 from fieldapp.models import Person, Visit, db
 from sync.merge import State
+from sync.scope import Move
 
 if TYPE_CHECKING:
     from fieldapp.perform import Unit
@@ -16,11 +17,8 @@ if TYPE_CHECKING:
 SUMMARY_CHARACTERS = 120
 
 
-def project(unit: Unit, visit: Visit, state: State) -> list[dict[str, Any]]:
-    """Write ``state`` and its columns into ``visit``.
-
-    Returns the changes of scope that follow, ``[{person_id, visit_id, active, reason}]``.
-    """
+def project(unit: Unit, visit: Visit, state: State) -> list[Move]:
+    """Write ``state`` and its columns into ``visit``; returns the changes of scope that follow."""
     fields = state["fields"]
     before = visit.engineer_id
     after = _engineer(unit, fields)
@@ -31,13 +29,25 @@ def project(unit: Unit, visit: Visit, state: State) -> list[dict[str, Any]]:
     visit.arrived_at = _time(state["visit"]["arrived_at"])
     visit.conflict_count = sum(1 for cell in fields.values() if cell["conflict"])
     visit.flag_count = len(state["flags"])
-    visit.summary_text = str(
+    visit.summary_text = _line(
         _value(fields, "diagnosis/text") or _value(fields, "fault/text") or ""
-    )[:SUMMARY_CHARACTERS]
+    )
     db.session.flush()
     if visit.work_order is not None:
         visit.due_at = _arrival_due(unit, visit)
     return _scope_changes(visit.id, before, after)
+
+
+def told_elsewhere(visit: Visit) -> tuple[Any, ...]:
+    """What the contexts of other visits say of this one: its line of history and its loaners."""
+    history = (visit.arrived_at, visit.engineer_id, visit.summary_text)
+    entries = visit.state.get("entries", ()) if visit.state else ()
+    loaners = [
+        (entry["id"], entry["at"], entry["value"], entry.get("notice"))
+        for entry in entries
+        if entry["kind"] in ("loaner", "take-back") and not entry["voids"]
+    ]
+    return (history if visit.arrived_at else None, loaners)
 
 
 def _engineer(unit: Unit, fields: Mapping[str, Any]) -> str | None:
@@ -49,25 +59,21 @@ def _engineer(unit: Unit, fields: Mapping[str, Any]) -> str | None:
 
 
 def _arrival_due(unit: Unit, visit: Visit) -> datetime | None:
-    for target in context_of(visit, unit.policy, unit.now)["targets"]:
+    for target in targets_of(visit, unit.policy):
         if target["name"] == "arrival":
             return _time(target["due_at"])
     return None
 
 
-def _scope_changes(visit_id: str, before: str | None, after: str | None) -> list[dict[str, Any]]:
+def _scope_changes(visit_id: str, before: str | None, after: str | None) -> list[Move]:
     if before == after:
         return []
-    changes = []
+    moves = []
     if before is not None:
-        changes.append(
-            {"person_id": before, "visit_id": visit_id, "active": False, "reason": "reassigned"}
-        )
+        moves.append(Move(before, visit_id, False, "reassigned"))
     if after is not None:
-        changes.append(
-            {"person_id": after, "visit_id": visit_id, "active": True, "reason": "assigned"}
-        )
-    return changes
+        moves.append(Move(after, visit_id, True, "assigned"))
+    return moves
 
 
 def _value(fields: Mapping[str, Any], path: str) -> Any:
@@ -75,11 +81,17 @@ def _value(fields: Mapping[str, Any], path: str) -> Any:
     return cell["value"] if cell else None
 
 
+def _line(value: Any) -> str:
+    """The beginning of a text, without what a column cannot hold."""
+    return str(value).replace("\0", "")[:SUMMARY_CHARACTERS]
+
+
 def _time(text: Any) -> datetime | None:
+    """The moment in ``text``, if it is one that UTC can write."""
     if not isinstance(text, str):
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return at if at.tzinfo is not None else None

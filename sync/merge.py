@@ -21,6 +21,9 @@ State = dict[str, Any]
 ARRIVALS_APART_MINUTES = 15
 """Arrivals further apart than this are flagged."""
 
+DOUBTS = ("author.not-owner", "author.out-of-scope", "author.role", "device.revoked")
+"""A fact from the field counts in spite of these; what only the desk may decide does not."""
+
 _INSTANT = re.compile(
     "(?!9999)(19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 )
@@ -29,15 +32,15 @@ _INSTANT = re.compile(
 def fold(received: Iterable[Received], visit_id: str) -> State:
     """The visit after the operations in ``received``, in whatever order they reached us.
 
-    The same operation twice counts once.  Of several operations with one id the one with the
-    smallest hash is folded, so that every server chooses alike; the others are flagged by the
-    journal.  An operation that cannot be folded is left out and flagged.  Keys ``context``,
+    The same operation twice counts once.  Of several operations with one id the one that raises
+    no doubt is folded, then the one with the smallest hash, so that every server chooses alike; the
+    others are flagged by the journal.  An operation that cannot be folded is left out and flagged.  Keys ``context``,
     ``people``, ``missing`` and ``sync`` are added by those who know them.
     """
     known: dict[str, Received] = {}
     for item in received:
         other = known.get(item.operation.id)
-        if other is None or item.operation.hash < other.operation.hash:
+        if other is None or _rank(item) < _rank(other):
             known[item.operation.id] = item
     folder = _Folder(visit_id)
     for item in sorted(known.values(), key=lambda item: item.operation.id):
@@ -189,7 +192,10 @@ class _Folder:
             self.put(kind.name, dict(operation.value), item)
         else:
             for path, value in operation.value.items():
-                self.put(path, value, item)
+                if _may_set(kind, path, value):
+                    self.put(path, value, item)
+                else:
+                    self.flag("operation.malformed", operation.id)
 
     def put(self, path: str, value: Any, item: Received) -> None:
         """One operation sets one path."""
@@ -363,6 +369,22 @@ class _Folder:
             for entry in standing:
                 if entry["at"] > review["at"] and entry["kind"] != "remark":
                     self.flag("review.later-entries", entry["id"])
+
+
+def _rank(item: Received) -> tuple[bool, str]:
+    """Of two operations with one id the lower is folded."""
+    doubted = set(item.problems) & {*DOUBTS, "operation.hash-mismatch"}
+    return bool(doubted), item.operation.hash
+
+
+def _may_set(kind: catalogue.Kind, path: str, value: Any) -> bool:
+    """Whether a path belongs to ``kind``; a resolution decides every path, in its own shape."""
+    if kind.policy == "correction":
+        return path.startswith("entries/")
+    if kind.fields:
+        return path.startswith(f"{kind.name}/")
+    owner = next((other for other in catalogue.KINDS if other.name == path), None)
+    return owner is None or (owner.policy == "assert" and isinstance(value, Mapping))
 
 
 def _installed(entry: Mapping[str, Any]) -> str:

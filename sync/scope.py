@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Table, and_, or_, select
+from sqlalchemy import Connection, Table, and_, insert, or_, select, update
 
 from sync.protocol import Cursor
 from sync.tables import visit_scope
+
+
+@dataclass(frozen=True)
+class Move:
+    """A visit enters (``active``) or leaves what a person's devices hold, for ``reason``."""
+
+    person_id: str
+    visit_id: str
+    active: bool
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,8 @@ def changes(
     """What ``person_id`` has not read after ``cursor``; at most ``most`` visits.
 
     A visit counts as changed when itself or its place in the scope did: one that was assigned
-    without changing would never arrive otherwise.
+    without changing would never arrive otherwise.  A visit without a work order is the desk's to
+    place first.
     """
     moved = visit_scope.c.rev
     # The later of the two revisions is the one the cursor must pass.
@@ -47,6 +59,7 @@ def changes(
         )
         .where(
             visits.c.org_id == org_id,
+            visits.c.work_order_id.is_not(None),
             visit_scope.c.person_id == person_id,
             or_(visits.c.rev >= cursor.rev, moved >= cursor.rev),
         )
@@ -76,8 +89,19 @@ def scope_of(connection: Connection, visits: Table, org_id: str, person_id: str)
         )
         .where(
             visits.c.org_id == org_id,
+            visits.c.work_order_id.is_not(None),
             visit_scope.c.person_id == person_id,
             visit_scope.c.active,
         )
     ).all()
     return {row.id: row.rev for row in rows}
+
+
+def move(connection: Connection, org_id: str, moves: Iterable[Move], rev: int) -> None:
+    """Write ``moves``, in their order, at the revision ``rev``."""
+    for each in moves:
+        values = {"rev": rev, "active": each.active, "reason": each.reason}
+        key = {"org_id": org_id, "person_id": each.person_id, "visit_id": each.visit_id}
+        row = and_(*(visit_scope.c[name] == value for name, value in key.items()))
+        if not connection.execute(update(visit_scope).where(row).values(values)).rowcount:
+            connection.execute(insert(visit_scope).values(key | values))

@@ -5,7 +5,7 @@ from fieldapp.models.base import Base, db
 from fieldapp.models.customers import Contact, Customer, Site
 from fieldapp.models.papers import Blob, BlobReference, Report
 from fieldapp.models.people import Device, Organisation, Person
-from fieldapp.models.work import ServiceRequest, Visit, WorkOrder
+from fieldapp.models.work import Notice, ServiceRequest, Visit, WorkOrder
 
 __all__ = [
     "Asset",
@@ -15,6 +15,7 @@ __all__ = [
     "Contact",
     "Customer",
     "Device",
+    "Notice",
     "Organisation",
     "Part",
     "Person",

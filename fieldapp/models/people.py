@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fieldapp.models.base import Base, Key, UtcDateTime
@@ -66,7 +66,7 @@ class Device(Base):
     enrolled_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     heard_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    skew_ms: Mapped[int] = mapped_column(default=0)
-    high: Mapped[int] = mapped_column(default=0)  # highest operation counter received
+    skew_ms: Mapped[int] = mapped_column(BigInteger, default=0)  # 32 bits end at 25 days
+    high: Mapped[int] = mapped_column(BigInteger, default=0)  # highest operation counter received
 
     person: Mapped[Person] = relationship()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, Date, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fieldapp.models.assets import Asset
@@ -23,8 +23,8 @@ class ServiceRequest(Base):
     id: Mapped[str] = mapped_column(Key, primary_key=True)
     org_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"))
     number: Mapped[str | None] = mapped_column(String(40))
-    customer_id: Mapped[str] = mapped_column(ForeignKey("customer.id"))
-    site_id: Mapped[str] = mapped_column(ForeignKey("site.id"))
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customer.id"), index=True)
+    site_id: Mapped[str] = mapped_column(ForeignKey("site.id"), index=True)
     contact_id: Mapped[str] = mapped_column(ForeignKey("contact.id"), index=True)
     asset_id: Mapped[str | None] = mapped_column(ForeignKey("asset.id"), index=True)
     channel: Mapped[str] = mapped_column(String(40), default="phone")
@@ -82,3 +82,19 @@ class Visit(Base):
 
     work_order: Mapped[WorkOrder | None] = relationship()
     engineer: Mapped[Person | None] = relationship()
+
+
+class Notice(Base):
+    """The number of a loaner's notice, given once: the ``count``-th of its day.
+
+    ``operation_id`` is the loaner issue.  ``issued_on`` is a day at the organisation.
+    """
+
+    __tablename__ = "notice"
+    __table_args__ = (UniqueConstraint("org_id", "issued_on", "count"),)
+
+    org_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
+    operation_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    issued_on: Mapped[date] = mapped_column(Date)
+    count: Mapped[int]
+    number: Mapped[str] = mapped_column(String(40))

@@ -254,7 +254,7 @@ def test_a_loaner_still_out_is_shown_to_the_return_visit(organisation, place, er
     (shown,) = contexts[later.id]["loaners"]
     assert shown == {
         "entry": repair.state["entries"][0]["id"],
-        "notice": None,
+        "notice": "TH-20260311-001",
         "loaner_serial": "SP-1",
         "removed_serial": "WAH200-C1",
         "issued_on": "2026-03-11",
