@@ -58,8 +58,18 @@ def write(org_id: str, name: str, data: bytes) -> None:
 
 
 def store(org_id: str, sha256: str, data: bytes, now: datetime) -> Blob:
-    """Store a whole blob at once.  Raises Problem("blob.hash-mismatch")."""
-    return append(org_id, sha256, 0, len(data), data, now)
+    """Store a whole blob at once, whatever pieces of it are here.
+
+    Raises Problem("blob.hash-mismatch") and Problem("content.too-large").
+    """
+    blob = received(org_id, sha256)
+    if len(data) > current_app.config["BLOB_BYTES"]:
+        raise Problem("content.too-large")
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise Problem("blob.hash-mismatch")
+    if blob is not None and blob.complete_at is not None:
+        return blob
+    return _complete(org_id, sha256, data, now)
 
 
 def received(org_id: str, sha256: str) -> Blob | None:
@@ -74,39 +84,47 @@ def append(org_id: str, sha256: str, offset: int, size: int, data: bytes, now: d
     where the phone must go on; Problem("content.too-large"); and Problem("blob.hash-mismatch")
     after the last piece of a damaged blob, whose pieces are then forgotten.
     """
-    check_name(sha256)
+    blob = received(org_id, sha256)
     if size > current_app.config["BLOB_BYTES"] or offset + len(data) > size:
         raise Problem("content.too-large")
-    blob = db.session.get(Blob, (org_id, sha256))
-    if blob is None:
-        blob = Blob(org_id=org_id, sha256=sha256, size=size, received=0)
-        db.session.add(blob)
-    if blob.complete_at is not None:
+    if blob is not None and blob.complete_at is not None:
         return blob
-    if offset != blob.received or size != blob.size:
-        raise Problem("blob.offset", offset=blob.received)
+    # Pieces of another length are of something else: they do not count.
+    here = blob.received if blob is not None and blob.size == size else 0
+    if blob is not None and data and offset + len(data) <= here:
+        return blob
+    if offset != here:
+        raise Problem("blob.offset", offset=here)
+    db.session.commit()  # storage may be slow and far: nobody waits for it with a transaction open
     if data:
         write(org_id, f"{sha256}.part/{offset:012}", data)
-    blob.received = offset + len(data)
-    if blob.received == blob.size:
-        _complete(blob, now)
-    db.session.commit()
-    if blob.complete_at is not None:
-        jobs.enqueue("photo", f"{org_id}/{sha256}")
-    return blob
+    if offset + len(data) < size:
+        return _note(org_id, sha256, size, offset + len(data), None)
+    whole = _pieces(org_id, sha256)
+    if hashlib.sha256(whole).hexdigest() != sha256:
+        _forget_pieces(org_id, sha256)
+        _note(org_id, sha256, size, 0, None)
+        raise Problem("blob.hash-mismatch")
+    return _complete(org_id, sha256, whole, now)
 
 
 def photo_response(visit: Visit, sha256: str) -> Response:
     """A photo of ``visit`` for a page; Problem("photo.not-found")."""
     check_name(sha256)
-    spoken_of = db.session.scalar(
-        select(BlobReference.sha256).where(
-            BlobReference.org_id == visit.org_id,
+    is_here = db.session.scalar(
+        select(Blob.sha256)
+        .join(
+            BlobReference,
+            (BlobReference.org_id == Blob.org_id) & (BlobReference.sha256 == Blob.sha256),
+        )
+        .where(
+            Blob.org_id == visit.org_id,
+            Blob.sha256 == sha256,
+            Blob.complete_at.is_not(None),
             BlobReference.visit_id == visit.id,
-            BlobReference.sha256 == sha256,
         )
     )
-    data = read(visit.org_id, f"{sha256}.jpg") or read(visit.org_id, sha256) if spoken_of else None
+    data = read(visit.org_id, f"{sha256}.jpg") or read(visit.org_id, sha256) if is_here else None
     if data is None:
         raise Problem("photo.not-found")
     kind = next((name for start, name in _SIGNATURES if data.startswith(start)), None)
@@ -115,19 +133,41 @@ def photo_response(visit: Visit, sha256: str) -> Response:
     return Response(data, mimetype=kind)
 
 
-def _complete(blob: Blob, now: datetime) -> None:
+def _complete(org_id: str, sha256: str, data: bytes, now: datetime) -> Blob:
+    write(org_id, sha256, data)
+    blob = _note(org_id, sha256, len(data), len(data), now)
+    _forget_pieces(org_id, sha256)
+    jobs.enqueue("photo", f"{org_id}/{sha256}")
+    return blob
+
+
+def _note(
+    org_id: str, sha256: str, size: int, received: int, complete_at: datetime | None
+) -> Blob:
+    begin_writing()
+    blob = db.session.get(Blob, (org_id, sha256))
+    if blob is None:
+        blob = Blob(org_id=org_id, sha256=sha256)
+        db.session.add(blob)
+    if blob.complete_at is None:
+        blob.size, blob.received, blob.complete_at = size, received, complete_at
+    db.session.commit()
+    return blob
+
+
+def _pieces(org_id: str, sha256: str) -> bytes:
     files, root = _storage()
-    folder = f"{root}/{blob.org_id}/{blob.sha256}.part"
+    folder = f"{root}/{org_id}/{sha256}.part"
+    files.invalidate_cache(folder)  # another process may have written some of them
     pieces = sorted(files.ls(folder, detail=False)) if files.exists(folder) else []
-    data = b"".join(files.cat_file(piece) for piece in pieces)
+    return b"".join(files.cat_file(piece) for piece in pieces)
+
+
+def _forget_pieces(org_id: str, sha256: str) -> None:
+    files, root = _storage()
+    folder = f"{root}/{org_id}/{sha256}.part"
     if files.exists(folder):
         files.rm(folder, recursive=True)
-    if hashlib.sha256(data).hexdigest() != blob.sha256:
-        blob.received = 0
-        db.session.commit()
-        raise Problem("blob.hash-mismatch")
-    write(blob.org_id, blob.sha256, data)
-    blob.complete_at = now
 
 
 def _storage() -> tuple[fsspec.AbstractFileSystem, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Insert, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
 
 from fieldapp.models import db
 
@@ -28,6 +29,20 @@ def begin_writing() -> None:
     """
     db.session.commit()  # ends the read that loaded the person who asks
     db.session.connection(execution_options={"immediate": True})
+
+
+def begin_reading() -> None:
+    """Start a transaction whose reads all see one moment, which SQLite's do anyway."""
+    db.session.commit()
+    if db.engine.dialect.name == "postgresql":
+        db.session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
+def insert_new(table: Table) -> Insert:
+    """An insert into ``table`` that leaves rows with a key that is there already as they are."""
+    if db.engine.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -16,6 +16,7 @@ from fieldapp import blobs, formats, pages
 from fieldapp.access import create_language, needs, visit_for
 from fieldapp.forms import only_changed, read_heads, read_value, read_was, write_form
 from fieldapp.handover import sign
+from fieldapp.languages import LANGUAGES
 from fieldapp.models import Visit
 from fieldapp.perform import unit
 from fieldapp.policies import Policy
@@ -93,7 +94,9 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
         return redirect(f"/visits/{visit_id}", 303)
     with unit(visit.org_id, datetime.now(UTC)) as opened:
         opened.perform(kind["name"], visit_id, g.person, value, heads)
-    return redirect(f"/visits/{visit_id}", 303)
+    # The customer still holds the phone: the page that is left by a hold comes again, with thanks.
+    back = f"/{noun}" if kind["policy"] == "sign" else ""
+    return redirect(f"/visits/{visit_id}{back}", 303)
 
 
 @bp.put("/visits/<visit_id>/photos/<sha256>")
@@ -185,6 +188,7 @@ def _form_page(
         "was": canonical(was),
         "entry": about,
         "seen": _seen(state) if kind["policy"] == "sign" else "",
+        "lang": _customers_language(state) if kind["policy"] == "sign" else "",
     }
     arguments = pages.form_page(_reader(), state, policy.data, kind, form, findings, more)
     template = "engineer/signature.html" if kind["policy"] == "sign" else "engineer/form.html"
@@ -210,6 +214,12 @@ def _correction(
     """The changed fields by path, with the heads their author saw."""
     paths = {f"entries/{entry['id']}/{name}": item for name, item in value.items()}
     return paths, {path: (heads or {}).get(path, [entry["id"]]) for path in paths}
+
+
+def _customers_language(state: State) -> str:
+    """The contact's language, if we speak it; empty otherwise."""
+    language = str(state["context"]["contact"]["language"])
+    return language if language in LANGUAGES else ""
 
 
 def _seen(state: State) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from fieldapp import blobs
 from fieldapp.access import device_of_request, enrol_device, needs, signed_in
+from fieldapp.database import begin_reading, begin_writing
 from fieldapp.models import Device, Organisation, Visit, db
 from fieldapp.perform import Receipt, unit
 from fieldapp.presentation import policy_of, present
@@ -20,12 +21,16 @@ from sync.problems import Problem
 
 bp = Blueprint("exchange", __name__, url_prefix="/sync")
 
+HEADROOM = 60
+"""Levels of nesting left for whoever walks through a body after it was read."""
+
 
 @bp.post("/devices")
 @needs("engineer")
 def create_device() -> ResponseReturnValue:
     """Enrol the phone of the person signed in; the credential is shown this once."""
     now = datetime.now(UTC)
+    begin_writing()
     device, credential = enrol_device(g.person, request.headers.get("User-Agent", ""), now)
     db.session.commit()
     return _answer(
@@ -75,10 +80,11 @@ def create_pull() -> ResponseReturnValue:
         raise Problem("access.sign-in")
     now = datetime.now(UTC)
     body = _json(current_app.config["PUSH_BYTES"])
-    if not isinstance(body, dict):
-        raise Problem("push.not-json")
+    protocol.check(body)
+    begin_reading()
     organisation = db.session.get_one(Organisation, device.org_id)
-    cursor = protocol.read_cursor(body.get("cursor"), organisation.epoch)
+    epoch, high = organisation.epoch, device.high
+    cursor = protocol.read_cursor(body.get("cursor"), epoch)
     table: Any = Visit.__table__
     connection = db.session.connection()
     if isinstance(body.get("held"), dict):
@@ -86,14 +92,14 @@ def create_pull() -> ResponseReturnValue:
     else:
         page = scope.changes(connection, table, device.org_id, device.person_id, cursor)
     held = scope.scope_of(connection, table, device.org_id, device.person_id)
-    visits = list(db.session.scalars(select(Visit).where(Visit.id.in_(page.changed))))
-    states = present([visit for visit in visits if visit.work_order_id], person, now)
     policy = policy_of(device.org_id)
+    visits = list(db.session.scalars(select(Visit).where(Visit.id.in_(page.changed))))
+    # Before presenting, which ends the transaction: a later revision would belong to another state.
     rev = {visit.id: visit.rev for visit in visits}
-    db.session.commit()
+    states = present(visits, person, now)
     return _answer(
         {
-            "epoch": organisation.epoch,
+            "epoch": epoch,
             "cursor": page.cursor.write(),
             "changed": [
                 {"visit": state["visit"]["id"], "rev": rev[state["visit"]["id"]], "state": state}
@@ -102,7 +108,7 @@ def create_pull() -> ResponseReturnValue:
             "removed": [{"visit": id_, "reason": reason} for id_, reason in page.removed],
             "more": page.more,
             "digest": protocol.digest(held),
-            "high": device.high,
+            "high": high,
             "policy": policy.data if body.get("policy") != policy.version else None,
             "policy_version": policy.version,
             "now": _ms(now),
@@ -156,8 +162,12 @@ def _json(most: int) -> Any:
     if request.content_length is None or request.content_length > most:
         raise Problem("content.too-large")
     try:
-        return json.loads(request.get_data(cache=False), parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        text = request.get_data(cache=False).decode()
+        read = json.loads("[" * HEADROOM + text + "]" * HEADROOM, parse_constant=_refuse)
+        for _ in range(HEADROOM):
+            (read,) = read
+        return read
+    except (ValueError, TypeError, RecursionError):
         raise Problem("push.not-json") from None
 
 

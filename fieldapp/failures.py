@@ -6,7 +6,7 @@ import logging
 
 from flask import Flask, redirect, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from fieldapp.models import db
@@ -44,10 +44,18 @@ def show_problem(problem: Problem) -> ResponseReturnValue:
         return _as_json(problem, status)
     if problem.code == "access.sign-in" and request.method == "GET":
         return redirect("/sign-in", 303)
-    page = server_page(
-        "problem.html", code=problem.code, status=status, text=explain(problem.code, problem.args_)
-    )
-    return page, status
+    return _page(problem, status), status
+
+
+def _page(problem: Problem, status: int) -> str:
+    arguments = {"code": problem.code, "status": status}
+    arguments["text"] = explain(problem.code, problem.args_)
+    try:
+        return server_page("problem.html", **arguments)
+    except SQLAlchemyError:
+        # The reader's name is in the database, which may be what is in the way.
+        db.session.rollback()
+        return server_page("problem.html", person=None, **arguments)
 
 
 def _as_json(problem: Problem, status: int) -> ResponseReturnValue:
@@ -68,7 +76,9 @@ def _as_json(problem: Problem, status: int) -> ResponseReturnValue:
 
 
 def _show_http(error: HTTPException) -> ResponseReturnValue:
-    return show_problem(Problem(_CODES.get(error.code or 500, "server.failed")))
+    code = error.code or 500
+    other = "content.unreadable" if code < 500 else "server.failed"
+    return show_problem(Problem(_CODES.get(code, other)))
 
 
 def _show_busy(error: OperationalError) -> ResponseReturnValue:

@@ -79,7 +79,7 @@ def visits_page(
     ordered = sorted(states, key=lambda state: (appointment(state) or "9", state["visit"]["id"]))
     total = {
         key: sum(state["sync"][key] for state in states) for key in ("items", "arrived", "photos")
-    }
+    } | {"paused": states[0]["sync"]["paused"] if states else ""}
     return frame("/visits", person, policy, total) | {"visits": ordered, "today": today}
 
 
@@ -161,10 +161,14 @@ def appointment(state: State) -> str | None:
 
 
 def shared_page(template: str, arguments: Mapping[str, Any], status: int = 200) -> Response:
-    """An engineer's page, rendered as the phone renders it."""
+    """An engineer's page, rendered as the phone renders it.
+
+    It speaks the reader's language, or the ``lang`` among its arguments: the customer's, where
+    the customer reads.
+    """
     environment = current_app.extensions["shared_templates"]
-    language = current_language()
-    html = environment.get_template(template).render(**localised(language), **arguments)
+    language = arguments.get("lang") or current_language()
+    html = environment.get_template(template).render(**dict(arguments) | localised(language))
     return make_response(html, status)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 
 from fieldapp.context import contexts_of
+from fieldapp.database import begin_writing, insert_new
 from fieldapp.models import Blob, BlobReference, Organisation, Person, Visit, db
 from fieldapp.policies import Policy, load_policy
 from sync import merge
@@ -33,7 +34,7 @@ def present(
     ids = [visit.id for visit in visits]
     items = _items(person, ids)
     photos = photos_to_come(person.org_id, ids)
-    names = _names(visits)
+    names = _names(person.org_id, visits)
     states = []
     for visit in visits:
         context = contexts[visit.id]
@@ -45,6 +46,7 @@ def present(
             "items": arrived,
             "arrived": arrived,
             "photos": photos.get(visit.id, 0),
+            "paused": "",
         }
         states.append(state)
     if remember:
@@ -120,18 +122,26 @@ def _people_in(state: State) -> set[str]:
     return found
 
 
-def _names(visits: Sequence[Visit]) -> dict[str, str]:
+def _names(org_id: str, visits: Sequence[Visit]) -> dict[str, str]:
     wanted: set[str] = set()
     for visit in visits:
         if visit.state:
             wanted |= _people_in(visit.state)
-    rows = db.session.execute(select(Person.id, Person.name).where(Person.id.in_(wanted)))
+    rows = db.session.execute(
+        select(Person.id, Person.name).where(Person.id.in_(wanted), Person.org_id == org_id)
+    )
     return {row[0]: row[1] for row in rows}
 
 
 def _remember(org_id: str, states: Sequence[State], now: datetime) -> None:
-    """Keep every context block that was not served before."""
-    served = {sha256(canonical(state["context"])): state for state in states}
+    """Keep every context block that was not served before, in a transaction of its own.
+
+    One that read already could not begin to write beside another writer on SQLite.
+    """
+    served = {}
+    for state in states:
+        text = canonical(state["context"])
+        served[sha256(text)] = (text, state)
     known = set(
         db.session.scalars(
             select(context_block.c.sha256).where(
@@ -139,20 +149,20 @@ def _remember(org_id: str, states: Sequence[State], now: datetime) -> None:
             )
         )
     )
-    rows = []
-    for name, state in served.items():
-        if name not in known:
-            body = canonical(state["context"])
-            rows.append(
-                {
-                    "org_id": org_id,
-                    "sha256": name,
-                    "visit_id": state["visit"]["id"],
-                    "served_ms": int(now.timestamp() * 1000),
-                    "body": body,
-                    "size": len(body),
-                }
-            )
+    rows = [
+        {
+            "org_id": org_id,
+            "sha256": name,
+            "visit_id": state["visit"]["id"],
+            "served_ms": int(now.timestamp() * 1000),
+            "body": text,
+            "size": len(text.encode()),
+        }
+        for name, (text, state) in served.items()
+        if name not in known
+    ]
     if rows:
-        db.session.execute(insert(context_block), rows)
+        begin_writing()
+        # Somebody else may have been served the same block a moment ago.
+        db.session.execute(insert_new(context_block), rows)
         db.session.commit()

@@ -41,17 +41,26 @@ class Cursor:
         return base64.urlsafe_b64encode(f"{self.epoch}|{self.rev}|{self.visit}".encode()).decode()
 
 
-def read_push(body: Any, most: int) -> Push:
-    """The push in a decoded body.
+def check(body: Any) -> None:
+    """Refuse a decoded body that is none of ours.
 
-    Raises Problem("push.not-json") when it has no such shape, Problem("push.protocol") for a
-    version that cannot be read, Problem("content.too-large") beyond ``most`` operations.
+    Raises Problem("push.not-json") when it is no object, Problem("push.protocol") for a version
+    that cannot be read.
     """
     if not isinstance(body, Mapping):
         raise Problem("push.not-json")
     version = body.get("protocol")
     if not _is_count(version) or version != PROTOCOL:
         raise Problem("push.protocol")
+
+
+def read_push(body: Any, most: int) -> Push:
+    """The push in a decoded body.
+
+    Raises what :func:`check` raises, Problem("push.not-json") for another shape,
+    Problem("content.too-large") beyond ``most`` operations.
+    """
+    check(body)
     operations, now_ms, high = body.get("operations"), body.get("now"), body.get("high", 0)
     if not isinstance(operations, list) or not _is_count(now_ms) or not _is_count(high):
         raise Problem("push.not-json")

@@ -63,7 +63,8 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
   }
   const isNothing = ["set", "correction"].includes(kind.policy) && !Object.keys(value).length
   if (!isNothing) await perform(person, kind, visit_id, value, heads)
-  return seeOther(`/visits/${visit_id}`)
+  // The customer still holds the phone: the page that is left by a hold comes again, with thanks.
+  return seeOther(`/visits/${visit_id}${kind.policy === "sign" ? `/${noun}` : ""}`)
 })
 
 put("/visits/<visit_id>/photos/<sha256>", async ({ visit_id, sha256: name }, { request }) => {
@@ -143,6 +144,7 @@ async function editPage(person, state, kind, about, form, was, findings, status 
     was: canonical(was),
     entry,
     seen: kind.policy === "sign" ? await seenOf(state) : "",
+    lang: kind.policy === "sign" ? customersLanguage(state) : "",
   }
   const policy = await policyOf(person)
   const args = formPage(person, state, policy, kind, form, findings, more)
@@ -166,6 +168,12 @@ function correction(entry, value, heads) {
     Object.fromEntries(paths),
     Object.fromEntries(paths.map(([path]) => [path, heads[path] ?? [entry.id]])),
   ]
+}
+
+/** The contact's language, if we speak it; empty otherwise. */
+function customersLanguage(state) {
+  const language = state.context.contact.language
+  return Object.hasOwn(messages, language) ? language : ""
 }
 
 /** The digest of what the hand-over page shows. */

@@ -15,7 +15,13 @@ export function visitsPage(person, states, policy, today) {
     (a, b) => compare(key(a), key(b)) || compare(a.visit.id, b.visit.id),
   )
   const total = (name) => states.reduce((sum, state) => sum + state.sync[name], 0)
-  const sync = { items: total("items"), arrived: total("arrived"), photos: total("photos") }
+  const paused = states.length ? states[0].sync.paused : ""
+  const sync = {
+    items: total("items"),
+    arrived: total("arrived"),
+    photos: total("photos"),
+    paused,
+  }
   return { ...frame("/visits", person, policy, sync), visits: ordered, today }
 }
 
@@ -41,7 +47,7 @@ export function formPage(person, state, policy, kind, form, findings, more) {
 }
 
 export function problemPage(person, code) {
-  return { path: "/visits", person, code, sync: { items: 0, arrived: 0, photos: 0 } }
+  return { path: "/visits", person, code, sync: { items: 0, arrived: 0, photos: 0, paused: "" } }
 }
 
 function frame(path, person, policy, sync) {
@@ -58,8 +64,8 @@ export async function page(template, args, status = 200) {
 }
 
 export async function htmlOf(template, args) {
-  const lang = (await readSetting("language")) ?? "zh_CN"
-  return render(templates, template, { ...localised(lang), ...args }, { filters: FILTERS, messages })
+  const lang = args.lang || ((await readSetting("language")) ?? "zh_CN")
+  return render(templates, template, { ...args, ...localised(lang) }, { filters: FILTERS, messages })
 }
 
 /** Catalogue and sentences in a language: what every page is given. */

@@ -95,16 +95,17 @@ export function writeMeta(person, notes) {
  * envelope with its id; nothing that waits may happen in it.
  */
 export function keepOperation(person, make) {
+  let body // made once: a second try after a lost connection writes the same operation
   return use(of(person), async (db) => {
     const tx = db.transaction(["outbox", "meta"], "readwrite", STRICT)
     const meta = tx.objectStore("meta")
     const [counter, device, skew] = await Promise.all(
       ["counter", "device", "skew"].map((key) => meta.get(key)),
     )
-    const n = (counter ?? 0) + 1
-    const body = make({ n, device, skew: skew ?? 0 })
-    meta.put(n, "counter")
-    tx.objectStore("outbox").add({ id: body.id, visit: body.visit, n, body, state: "unsent" })
+    body ??= make({ n: (counter ?? 0) + 1, device, skew: skew ?? 0 })
+    const { id, visit, n } = body
+    meta.put(Math.max(counter ?? 0, n), "counter")
+    tx.objectStore("outbox").put({ id, visit, n, body, state: "unsent" })
     await tx.done
     return body
   })

@@ -21,19 +21,21 @@ export function policyOf(person) {
 export async function visitFor(person, visit) {
   const row = await readVisit(person.id, visit)
   if (!row) throw new Problem("visit.not-found")
-  const [operations, blobs] = await Promise.all([
+  const [operations, blobs, paused] = await Promise.all([
     readOutbox(person.id, visit),
     readUnsentBlobs(person.id),
+    readMeta(person.id, "paused"),
   ])
-  return shown(person, row, operations, blobs)
+  return shown(person, row, operations, blobs, paused)
 }
 
 /** The states of all visits that this phone holds. */
 export async function allVisits(person) {
-  const [rows, operations, blobs] = await Promise.all([
+  const [rows, operations, blobs, paused] = await Promise.all([
     readVisits(person.id),
     readOutbox(person.id),
     readUnsentBlobs(person.id),
+    readMeta(person.id, "paused"),
   ])
   return rows.map((row) =>
     shown(
@@ -41,11 +43,12 @@ export async function allVisits(person) {
       row,
       operations.filter((each) => each.visit === row.visit),
       blobs,
+      paused,
     ),
   )
 }
 
-function shown(person, row, operations, blobs) {
+function shown(person, row, operations, blobs, paused) {
   const bodies = (state) => operations.filter((each) => each.state === state).map((each) => each.body)
   const [held, unsent] = [bodies("held"), bodies("unsent")]
   let state = row.state
@@ -60,6 +63,7 @@ function shown(person, row, operations, blobs) {
       items: pulled.items + held.length + unsent.length,
       arrived: pulled.arrived + held.length,
       photos: Math.max(photos, pulled.photos),
+      paused: paused ?? "",
     },
   }
 }

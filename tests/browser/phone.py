@@ -87,7 +87,17 @@ class Phone:
         self.fill("name", name)
         self.fill("role", role)
         self.draw()
-        self.save(visit)
+        self.page.locator("form.entry-form button.save").click()
+        expect(self.page.locator("#thanks")).to_contain_text(name)
+        self.leave_the_handover(visit)
+
+    def leave_the_handover(self, visit: str) -> None:
+        """The engineer holds the button for two seconds."""
+        self.page.locator("[data-hold]").scroll_into_view_if_needed()
+        self.page.locator("[data-hold]").hover()
+        self.page.mouse.down()
+        expect(self.page).to_have_url(re.compile(f"/visits/{visit}$"))
+        self.page.mouse.up()
 
     def draw(self) -> None:
         """Two strokes on the pad."""

@@ -4,6 +4,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+from flask import g
+from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from fieldapp import create_app
@@ -71,9 +73,16 @@ def visit(place, dana, erin):
 def browse(app):
     """``browse(dana)``: a browser in which she is signed in, in English unless told."""
 
+    class Browser(FlaskClient):
+        def open(self, *args, **kwargs):
+            # the test's own application context outlives the request and would remember who asked
+            g.pop("person", None)
+            db.session.commit()
+            return super().open(*args, **kwargs)
+
     def signed_in(person, language="en"):
         db.session.commit()
-        client = app.test_client()
+        client = Browser(app, app.response_class)
         with client.session_transaction() as session:
             session["person"] = person.id
             session["since"] = int(datetime.now(UTC).timestamp())

@@ -215,9 +215,8 @@ def test_thirty_visits_cost_no_more_queries_than_one(
 
     def cost():
         db.session.commit()
-        db.session.expunge_all()
         with counted() as statements:
-            board = board_of(db.session.merge(organisation, load=False), TUESDAY, MORNING)
+            board = board_of(organisation, TUESDAY, MORNING)
             for column in board.columns:
                 for card in column.cards:
                     assert card.visit.work_order.request.customer.name
