@@ -93,6 +93,8 @@ class Intake:
         for item in items:
             operation = item.operation
             author = people.get(operation.author)
+            if operation.visit == self.org_id:
+                continue  # already said to be unreadable
             # Somebody else's visit and one that never was are the same to this organisation.
             if owners.get(operation.visit) != self.org_id:
                 item.problems.append("visit.unknown")

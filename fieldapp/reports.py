@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from fieldapp import blobs, jobs
+from fieldapp.database import begin_writing
 from fieldapp.ids import mint_id
 from fieldapp.languages import LANGUAGES
 from fieldapp.models import Blob, BlobReference, Organisation, Report, Visit, db
@@ -97,9 +98,10 @@ def make_report(visit_id: str) -> Report | None:
     content_sha256 = sha256(canonical(content))
     if earlier and earlier[-1].content_sha256 == content_sha256:
         return None
+    org_id = visit.org_id
     report = _seal(visit, content, content_sha256, list(earlier), now)
     if report is not None:
-        with unit(visit.org_id, now) as opened:
+        with unit(org_id, now) as opened:
             opened.touch(visit_id)
     return report
 
@@ -113,8 +115,9 @@ def make_print_copy(org_id: str, name: str) -> None:
     try:
         blobs.write(org_id, f"{name}.jpg", photos.print_copy(data))
     except Problem as problem:
+        begin_writing()
         blob.problem = problem.code
-    db.session.commit()
+        db.session.commit()
     visits = db.session.scalars(
         select(BlobReference.visit_id)
         .where(BlobReference.org_id == org_id, BlobReference.sha256 == name)
@@ -272,10 +275,11 @@ def _seal(
         "words": load_policy(owner.policy).vocabulary,
     }
     pdf = pool().render(paper, _seal_job(paper, now), replace_missing=True)
+    org_id, visit_id = visit.org_id, visit.id
     report = Report(
         id=mint_id(now),
-        org_id=visit.org_id,
-        visit_id=visit.id,
+        org_id=org_id,
+        visit_id=visit_id,
         token=token,
         revision=revision,
         content_sha256=content_sha256,
@@ -283,14 +287,15 @@ def _seal(
         sealed_at=now,
         verdict=(content["signature"] or {"verdict": "refused"})["verdict"],
     )
-    blobs.write(visit.org_id, paper_name(visit.id, revision), pdf)
+    blobs.write(org_id, paper_name(visit_id, revision), pdf)
+    begin_writing()
     db.session.add(report)
     try:
         db.session.commit()
     except IntegrityError:
         # Another worker sealed this revision first; its file is written again from the same facts.
         db.session.rollback()
-        log.info("revision %s of visit %s was sealed elsewhere", revision, visit.id)
+        log.info("revision %s of visit %s was sealed elsewhere", revision, visit_id)
         return None
     return report
 

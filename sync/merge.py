@@ -33,19 +33,33 @@ def fold(received: Iterable[Received], visit_id: str) -> State:
     """The visit after the operations in ``received``, in whatever order they reached us.
 
     The same operation twice counts once.  Of several operations with one id the one that raises
-    no doubt is folded, then the one with the smallest hash, so that every server chooses alike; the
-    others are flagged by the journal.  An operation that cannot be folded is left out and flagged.  Keys ``context``,
+    no doubt is folded, then the one with the smallest hash, so that every server chooses alike, and
+    the id is flagged.  An operation that cannot be folded is left out and flagged.  Keys ``context``,
     ``people``, ``missing`` and ``sync`` are added by those who know them.
     """
+    items = list(received)
+    known = one_each(items)
+    twice = {
+        item.operation.id
+        for item in items
+        if item.operation.hash != known[item.operation.id].operation.hash
+    }
+    folder = _Folder(visit_id)
+    for item in sorted(known.values(), key=lambda item: item.operation.id):
+        folder.take(item)
+    for id_ in twice:
+        folder.flag("operation.same-id", id_)
+    return folder.state()
+
+
+def one_each(received: Iterable[Received]) -> dict[str, Received]:
+    """The operation of each id that is folded, by its id."""
     known: dict[str, Received] = {}
     for item in received:
         other = known.get(item.operation.id)
         if other is None or _rank(item) < _rank(other):
             known[item.operation.id] = item
-    folder = _Folder(visit_id)
-    for item in sorted(known.values(), key=lambda item: item.operation.id):
-        folder.take(item)
-    return folder.state()
+    return known
 
 
 def derive(state: State) -> State:
@@ -171,17 +185,18 @@ class _Folder:
         for code in item.problems:
             name, _, detail = code.partition("=")
             self.flag(name, operation.id, _arguments(name, detail))
-        if "operation.fold-failed" in item.problems:
+        if {"operation.malformed", "operation.fold-failed"} & set(item.problems):
             return
         if not catalogue.is_known(operation.kind):
             if not any(code.startswith("operation.unknown-kind") for code in item.problems):
                 self.flag("operation.unknown-kind", operation.id, {"kind": operation.kind})
             return
         if not isinstance(operation.value, Mapping):
-            if "operation.malformed" not in item.problems:
-                self.flag("operation.malformed", operation.id)
+            self.flag("operation.malformed", operation.id)
             return
         kind = catalogue.kind_named(operation.kind)
+        if "engineer" not in kind.roles and set(DOUBTS) & set(item.problems):
+            return
         if kind.policy == "add":
             self.entries[operation.id] = item
         elif kind.policy == "sign":

@@ -66,7 +66,7 @@ def read_push(body: Any, most: int) -> Push:
         raise Problem("push.not-json")
     if len(operations) > most:
         raise Problem("content.too-large")
-    return Push(int(now_ms), int(high), operations)  # type: ignore[arg-type]
+    return Push(int(now_ms), int(high), operations)
 
 
 def read_cursor(text: Any, epoch: str) -> Cursor:

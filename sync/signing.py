@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from sync.canonical import canonical, sha256
 from sync.catalogue import ON_PAPER
-from sync.merge import State, fold
+from sync.merge import State, fold, one_each
 from sync.operation import Received
 from sync.problems import Problem
 from sync.snapshot import facts
@@ -61,9 +61,7 @@ def check_signatures(
     state: State, received: Iterable[Received], served: Mapping[str, str]
 ) -> State:
     """Write each signature's verdict into ``state`` and flag a mismatch; returns ``state``."""
-    # Of several with one id the smallest hash comes last and stays: the one that was folded.
-    in_turn = sorted(received, key=lambda item: item.operation.hash, reverse=True)
-    by_id = {item.operation.id: item for item in in_turn}
+    by_id = one_each(received)
     for entry in state["signatures"]:
         value = by_id[entry["id"]].operation.value
         entry["verdict"] = verify(value, by_id.values(), served, state["visit"]["id"])

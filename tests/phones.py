@@ -87,7 +87,7 @@ class Phone:
         self.headers = {"Authorization": f"Device {self.credential}", "Content-Type": MEDIA_TYPE}
         self.count, self.cursor, self.visits, self.removed = 0, "", {}, {}
 
-    def operation(self, kind, visit_id, value, supersedes=None, **more):
+    def operation(self, kind, visit_id, value, supersedes=None, /, **more):
         """An envelope as the worker writes it, with its hash."""
         self.count += 1
         body = {
@@ -108,7 +108,7 @@ class Phone:
         } | more
         return body | {"hash": hash_of(body)}
 
-    def note(self, visit_id, text="wet floor", **more):
+    def note(self, visit_id, text="wet floor", /, **more):
         return self.operation("note", visit_id, {"text": text}, **more)
 
     def send(self, path, body, **headers):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operations import DANA, ELI, ERIN, START_MS, VISIT, envelope, make_id, received
+from operations import DANA, ELI, ERIN, VISIT, envelope, make_id, received
 from playwright.sync_api import Page
 
 from sync import catalogue
@@ -21,7 +21,7 @@ from sync.canonical import hash_of
 from sync.merge import derive, fold
 
 CASES = json.loads((Path(__file__).parent / "vectors" / "overlay.json").read_text("utf-8"))["cases"]
-HISTORIES = 900
+HISTORIES = 600
 KINDS = {kind["name"]: kind for kind in catalogue.as_data()}
 
 Body = dict[str, Any]
@@ -171,7 +171,7 @@ TIMES = ["2026-03-10T03:20:00Z", "2026-03-10T03:20:59Z", "2026-03-10T05:00:00Z",
          "𠮷", "\ufb33", None, 5, True, [], {}]  # fmt: skip
 PATHS = ["fault/text", "fault/level", "diagnosis/text", "outcome/result", "appointment/at",
          "constructor", "constructor/x", "__proto__", "toString/x", "entries", "entries/", "", "/",
-         "fault", "fault/𠮷", "fault/\ufb33"]  # fmt: skip
+         "fault", "fault/𠮷", "fault/\ufb33", "review", "cancellation", "void"]  # fmt: skip
 NAMES = ["text", "outcome", "__proto__", "constructor", "𠮷", "\ufb33", "", "a/b"]
 UNKNOWN = ["teleport", "constructor", "__proto__", "toString", "hasOwnProperty"]
 ADDED = ["note", "arrival", "departure", "swap", "downtime", "downtime", "leaving", "photo",
@@ -230,9 +230,12 @@ def content(chance: random.Random, earlier: list[Body]) -> tuple[str, Any]:
          "assert", "unknown", "malformed"]
     )  # fmt: skip
     if act == "set":
-        kind = chance.choice(["fault", "diagnosis", "outcome", "resolution"])
-        paths = chance.sample(PATHS, chance.randint(1, 3))
-        return kind, {path: chance.choice(TEXTS) for path in paths}
+        kind = chance.choice(["fault", "diagnosis", "outcome", "appointment", "resolution"])
+        paths = [path for path in PATHS if kind == "resolution" or path.startswith(f"{kind}/")]
+        if chance.random() < 0.2:
+            paths = PATHS
+        chosen = chance.sample(paths, min(len(paths), chance.randint(1, 3)))
+        return kind, {path: chance.choice([*TEXTS, {"verdict": "accepted"}]) for path in chosen}
     if act == "void":
         reason = chance.choice(["wrong", *TEXTS])
         return "void", {"entry": chance.choice([*ids, *ids, None, 5]), "reason": reason}
@@ -324,7 +327,3 @@ def test_the_histories_reach_every_status_and_hold_what_is_hard(
     assert any(cell["conflict"] for cell in cells)
     assert any(cell["after"] for cell in cells)
     assert any(state["visit"]["downtime_minutes"] for state in states)
-
-
-def test_start_is_the_minute_the_cases_count_from() -> None:
-    assert START_MS == 1_773_110_880_000

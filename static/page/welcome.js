@@ -1,6 +1,6 @@
 // @ts-check
 /** After sign-in: the phone becomes its own server, then the day's list opens. */
-const GIVE_UP_MS = 20_000
+const GIVE_UP_MS = 30_000
 
 const box = /** @type {HTMLElement} */ (document.querySelector("[data-welcome]"))
 const { person, name, language, home } = /** @type {Record<string, string>} */ (box.dataset)
@@ -13,12 +13,17 @@ async function prepare() {
   const channel = new MessageChannel()
   const told = new Promise((resolve) => {
     channel.port1.onmessage = (event) => resolve(event.data.ok)
-    setTimeout(() => resolve(false), GIVE_UP_MS)
   })
   worker.postMessage({ type: "enrol", person: { id: person, name }, language }, [channel.port2])
   return told
 }
 
-const ready = await prepare().catch(() => false)
-if (ready) location.replace(home)
-else box.classList.add("welcome-failed")
+function giveUp() {
+  box.classList.add("welcome-failed")
+}
+
+// A worker that cannot install is never "ready": nobody waits for it for ever. One that comes late
+// still opens the list.
+setTimeout(giveUp, GIVE_UP_MS)
+if (await prepare().catch(() => false)) location.replace(home)
+else giveUp()

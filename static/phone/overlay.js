@@ -91,9 +91,18 @@ function apply(state, operation, catalogue, sent) {
   }
   if (kind.policy === "assert") return put(state, kind.name, operation, operation.value, who)
   for (const [path, value] of Object.entries(operation.value)) {
+    if (!maySet(kind, path, value, catalogue)) continue
     put(state, path, operation, value, who)
     correct(state, path)
   }
+}
+
+/** Whether a path belongs to `kind`; a resolution decides every path, in its own shape. */
+function maySet(kind, path, value, catalogue) {
+  if (kind.policy === "correction") return path.startsWith("entries/")
+  if (kind.fields.length > 0) return path.startsWith(`${kind.name}/`)
+  const owner = own(catalogue, path)
+  return !owner || (owner.policy === "assert" && isRecord(value))
 }
 
 /**

@@ -1,28 +1,230 @@
-"""Every screen of the app as a person meets it: a day with visits in every state, and a walk.
+"""Every screen of the app as a person meets it, in both languages and at two widths.
 
-``python tests/browser/screens.py FOLDER`` takes a picture of each, in both languages and at both
-widths; tests/browser/test_looks.py walks the same way and judges what it sees.
+``python tests/browser/screens.py FOLDER`` takes a picture of each;
+tests/browser/test_looks.py walks the same way and judges what it sees.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import secrets
+import re
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page
-from sqlalchemy import select
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).parents[depth]) for depth in (2, 1, 0)]
 
-from fieldapp import blobs
-from fieldapp.access import hash_password
-from fieldapp.catalogue_kinds import ENGINEER_KINDS  # placeholder
+from day import Day
+from phone import Phone
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from server import Server
+from sqlalchemy import func, select
+
+from fieldapp import reports
+from fieldapp.models import Report, db
+from sync import catalogue
+
+LANGUAGES = ("zh_CN", "en")
+WIDTHS = (390, 320)
+HEIGHT = 844
+SEAL_SECONDS = 60
+
+LISTS = ("conduct", "closing")
+VISITS = ("planned", "on-site", "conflict", "ready", "signed", "sent-back", "cancelled", "accepted",
+          "unsigned", "return", "long")  # fmt: skip
+FORMS = [kind.noun for kind in catalogue.KINDS if "engineer" in kind.roles]
+ABOUT_AN_ENTRY = ("voids", "corrections")
+NEVER_REFUSED = ("leavings",)
+"""A form without a required field has no findings to show."""
+
+Walked = Iterator[tuple[str, Page]]
+
+
+class Walk:
+    """One reader's way through all screens: yields each screen's name with the page showing it."""
+
+    def __init__(self, browser: Browser, day: Day, language: str, width: int) -> None:
+        self.browser = browser
+        self.day = day
+        self.server = day.server
+        self.language = language
+        self.size = {"width": width, "height": HEIGHT}
+
+    def screens(self) -> Walked:
+        """All of them.  The server runs before and afterwards."""
+        yield from self._before()
+        phone = Phone(self.browser, self.server, self.language.replace("_", "-"))
+        phone.page.set_viewport_size(self.size)
+        phone.sign_in("liqiang")
+        if self.language == "en":
+            phone.page.click(".language button")
+            expect(phone.page.locator("html")).to_have_attribute("lang", "en")
+        yield from self._work(phone)
+        print(phone.errors) if phone.errors else None; phone.errors.clear(); phone.close()
+        yield from self._verify()
+
+    def _before(self) -> Walked:
+        with self._browsing() as page:
+            page.goto(f"{self.server.url}/sign-in")
+            yield "sign-in", page
+            page.fill("#account", "liqiang")
+            page.fill("#password", "wrong")
+            page.click("main button")
+            yield "sign-in-wrong", page
+            page.goto(f"{self.server.url}/nowhere")
+            yield "problem-server", page
+        with self._browsing(java_script_enabled=False) as page:
+            self._sign_in(page)
+            yield "welcome", page
+        with self._browsing() as page:
+            page.add_init_script("delete Navigator.prototype.serviceWorker")
+            self._sign_in(page)
+            expect(page.locator(".welcome-trouble")).to_be_visible()
+            yield "welcome-trouble", page
+
+    def _work(self, phone: Phone) -> Walked:
+        page, visits = phone.page, self.day.visits
+        yield "list", page
+        for name in VISITS:
+            phone.open(f"/visits/{visits[name]}")
+            yield f"visit-{name}", page
+            if name == "conflict":
+                page.click(".card summary")
+        for noun in FORMS:
+            if noun in (*ABOUT_AN_ENTRY, "signatures"):
+                continue
+            for list_ in LISTS if noun == "steps" else ("",):
+                path = f"/visits/{visits['conflict']}/{noun}"
+                phone.open(path + (f"?list={list_}" if list_ else ""))
+                name = "-".join(filter(None, ("form", noun, list_)))
+                yield name, page
+                if noun not in NEVER_REFUSED:
+                    self._save_empty(page)
+                    yield f"{name}-refused", page
+        entry = self.day.entries["measure"]
+        for noun in ABOUT_AN_ENTRY:
+            phone.open(f"/visits/{visits['conflict']}/{noun}?entry={entry}")
+            yield f"form-{noun}", page
+            self._save_empty(page)
+            yield f"form-{noun}-refused", page
+        phone.open(f"/visits/{visits['signed']}/notes")
+        yield "form-notes-after-signature", page
+        phone.open(f"/visits/{visits['on-site']}/signatures")
+        yield "handover-missing", page
+        for name in ("ready", "long"):
+            phone.open(f"/visits/{visits[name]}/signatures")
+            yield f"handover-{name}", page
+        self._save_empty(page)
+        yield "handover-refused", page
+        page.context.set_offline(True)
+        self.server.stop()
+        phone.open("/visits/00000000-0000-7000-8000-000000000000")
+        yield "problem-offline", page
+        phone.open(f"/visits/{visits['planned']}/notes")
+        phone.fill("text", "地下室无信号，先记录。")
+        phone.save(visits["planned"])
+        yield "visit-offline", page
+        phone.open("/visits")
+        yield "list-offline", page
+        page.context.set_offline(False)
+        self.server.start()
+
+    def _verify(self) -> Walked:
+        with self.server.office():
+            row = db.session.scalars(select(Report).order_by(Report.revision)).first()
+            assert row is not None, "no paper was sealed"
+            token = row.token
+            pdf = self._pdf(row)
+        with self._browsing() as page:
+            for name, path in (
+                ("verify", "/verify"),
+                ("verify-known", f"/verify/{token}"),
+                ("verify-unknown", f"/verify/{'0' * 32}"),
+            ):
+                page.goto(self.server.url + path)
+                yield name, page
+            for name, data in (("genuine", pdf), ("altered", pdf + b"\n% x"), ("not-ours", b"%PDF-")):
+                page.goto(f"{self.server.url}/verify")
+                file: Any = {"name": "a.pdf", "mimeType": "application/pdf", "buffer": data}
+                page.set_input_files("#file", file)
+                page.click("main button")
+                yield f"verify-{name}", page
+
+    def _pdf(self, row: Report) -> bytes:
+        from fieldapp import blobs
+
+        data = blobs.read(row.org_id, reports.paper_name(row.visit_id, row.revision))
+        assert data is not None
+        return data
+
+    @contextmanager
+    def _browsing(self, **options: Any) -> Iterator[Page]:
+        """A stranger's page in the walk's language."""
+        locale = self.language.replace("_", "-")
+        context = self.browser.new_context(viewport=self.size, locale=locale, **options)  # type: ignore[arg-type]
+        try:
+            yield context.new_page()
+        finally:
+            context.close()
+
+    def _sign_in(self, page: Page) -> None:
+        page.goto(f"{self.server.url}/sign-in")
+        if self.language == "en":
+            page.click(".language button")
+        page.fill("#account", "liqiang")
+        page.fill("#password", self.server.accounts["liqiang"].password)
+        page.click("main button")
+        page.wait_for_url("**/welcome")
+
+    @staticmethod
+    def _save_empty(page: Page) -> None:
+        """Save a form with nothing in it; it comes back with findings."""
+        page.eval_on_selector_all(
+            "form.entry-form textarea, form.entry-form [type=text], form.entry-form [type=datetime-local]",
+            "(controls) => controls.forEach((each) => { each.value = '' })",
+        )
+        page.click("form.entry-form button.save")
+        expect(page.locator(".finding").first).to_be_visible()
+
+
+def ready_server(folder: Path) -> Day:
+    """A server on ``folder`` with the day on it and the papers of its signatures sealed."""
+    server = Server(folder)
+    day = Day(server)
+    server.start()
+    deadline = time.monotonic() + SEAL_SECONDS
+    while not _papers(server):
+        assert time.monotonic() < deadline, "no paper was sealed"
+        time.sleep(0.2)
+    return day
+
+
+def _papers(server: Server) -> int:
+    with server.office():
+        return db.session.scalar(select(func.count()).select_from(Report)) or 0
+
+
+def _take_pictures(folder: Path, chosen: Callable[[str], Any]) -> None:
+    executable = shutil.which("chromium")
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        day = ready_server(Path(name) / "instance")
+        try:
+            for language in LANGUAGES:
+                for width in WIDTHS:
+                    into = folder / f"{language}-{width}"
+                    into.mkdir(parents=True, exist_ok=True)
+                    for screen, page in Walk(browser, day, language, width).screens():
+                        if chosen(screen):
+                            page.screenshot(path=into / f"{screen}.png", full_page=True)
+        finally:
+            day.server.stop()
+
+
+if __name__ == "__main__":
+    _take_pictures(Path(sys.argv[1]), re.compile(sys.argv[2] if len(sys.argv) > 2 else "").search)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -16,12 +17,13 @@ from pathlib import Path
 from flask import Flask
 from sqlalchemy import select
 
-from fieldapp import create_app, jobs
+from fieldapp import create_app
 from fieldapp.demo import make_demo
 from fieldapp.models import Person, Visit, WorkOrder, db
 from fieldapp.perform import journal_of
 
 WAIT_SECONDS = 30
+_COMMAND = "from fieldapp.cli import run; run()"
 
 
 class Server:
@@ -44,14 +46,7 @@ class Server:
     def start(self) -> None:
         """Start, and wait until it answers."""
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from fieldapp.cli import run; run()", "serve"],
-            env=os.environ
-            | {
-                "FIELDAPP_INSTANCE": str(self.instance),
-                "FIELDAPP_PUBLIC_URL": self.url,
-                "FIELDAPP_PORT": str(self.port),
-                "FIELDAPP_SIGN_IN_PER_MINUTE": "1000",
-            },
+            [sys.executable, "-c", _COMMAND, "serve"], env=self.environment()
         )
         deadline = time.monotonic() + WAIT_SECONDS
         while not self.answers():
@@ -105,11 +100,26 @@ class Server:
             visit = db.session.get_one(Visit, visit_id)
             return [row.kind for row in journal_of(visit) if row.author_id == author]
 
-    def finish_jobs(self) -> None:
-        """Do all background work that waits; only while the server is stopped."""
-        assert self.process is None
-        with self.office():
-            jobs.perform_waiting()
+    def verify(self, file: Path) -> tuple[int, str]:
+        """Exit code and outcome of ``fieldapp verify``."""
+        done = subprocess.run(
+            [sys.executable, "-c", _COMMAND, "verify", str(file), "--json"],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, json.loads(done.stdout)["outcome"]
+
+    def environment(self) -> dict[str, str]:
+        """The settings of this server for a process."""
+        return os.environ | {
+            "FIELDAPP_INSTANCE": str(self.instance),
+            "FIELDAPP_PUBLIC_URL": self.url,
+            "FIELDAPP_PORT": str(self.port),
+            "FIELDAPP_SIGN_IN_PER_MINUTE": "1000",
+            "FIELDAPP_VERIFY_PER_MINUTE": "1000",
+        }
 
 
 def _free_port() -> int:

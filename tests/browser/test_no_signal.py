@@ -6,10 +6,12 @@ risk.  The scenario is moved to today; its limits are tested elsewhere, with the
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from desk import Desk
 from phone import Phone
 from PIL import Image
 from server import Server
@@ -60,7 +62,7 @@ KINDS = ["departure", "arrival", "step", "identification", "diagnosis", "downtim
 
 
 def test_liqiang_finishes_a_visit_in_a_cellar(
-    liqiang_phone: Phone, server: Server, board_photo: Path
+    liqiang_phone: Phone, server: Server, board_photo: Path, tmp_path: Path
 ):
     phone, visit = liqiang_phone, server.visit_of("liqiang")
     phone.open(f"/visits/{visit}")
@@ -94,8 +96,74 @@ def test_liqiang_finishes_a_visit_in_a_cellar(
         assert [entry["verdict"] for entry in state["signatures"]] == ["verified"]
         assert [flag["code"] for flag in state["flags"]] == []
 
-    server.stop()
-    server.finish_jobs()
+    desk = Desk(phone, server)
+    paper = desk.paper_of(visit)
+    desk.accept(visit)
     with server.office():
+        assert db.session.get_one(Visit, visit).status == "accepted"
         reports = db.session.scalars(select(Report).where(Report.visit_id == visit)).all()
         assert [report.revision for report in reports] == [1]
+
+    file = tmp_path / "work-order.pdf"
+    file.write_bytes(paper)
+    text = run("pdftotext", "-layout", str(file), "-").stdout
+    assert "电源板损坏，无法现场修复" in text
+    assert "报警接收机也在蜂鸣" not in text
+    assert run("qpdf", "--check", str(file)).returncode == 0
+    told = run("pdfsig", str(file)).stdout
+    assert "Signature is Valid" in told
+    assert "Total document signed" in told
+    assert server.verify(file) == (0, "genuine")
+
+    altered = tmp_path / "altered.pdf"
+    altered.write_bytes(flipped(paper))
+    assert "Signature is Valid" not in run("pdfsig", str(altered)).stdout
+    assert server.verify(altered) == (1, "altered")
+    other = tmp_path / "other.pdf"
+    other.write_bytes(b"%PDF-1.7 nothing of ours")
+    assert server.verify(other) == (2, "not-ours")
+    desk.close()
+
+
+def test_liqiang_swaps_a_detector_on_his_second_visit(
+    liqiang_phone: Phone, server: Server, tmp_path: Path
+):
+    phone, visit = liqiang_phone, server.visit_of("liqiang", 1)
+    phone.open(f"/visits/{visit}")
+    server.stop()
+    phone.record(visit, "arrivals", outcome="present")
+    phone.record(visit, "steps", list_="conduct", done=["badge"])
+    phone.record(visit, "identifications", serial="WDT-1", verdict="agrees")
+    phone.record(visit, "diagnoses", text="探测器失灵", cause="product", repair="on-site")
+    phone.record(
+        visit, "swaps", part_name="红外探测器", removed_serial="WDT-1", installed_serial="WDT-9",
+        fate="company",
+    )  # fmt: skip
+    phone.record(visit, "measures", text="更换探测器，试机正常", completed_at="2026-03-10T15:00")
+    phone.record(visit, "steps", list_="closing", done=["cleaned"])
+    phone.open(f"/visits/{visit}/signatures")
+    phone.sees("客户签字前还缺")  # the outcome: the customer may not sign yet
+    assert phone.page.locator("[data-pad]").count() == 0
+    phone.record(visit, "outcomes", result="solved")
+    phone.sign(visit, "周主任", "responsible")
+    phone.record(visit, "notes", text="钥匙已交还门卫")
+    phone.sees("签字后")
+    phone.record(visit, "leavings")
+    server.start()
+    phone.waits_for_sync("已到达 11/11 条")
+    desk = Desk(phone, server)
+    file = tmp_path / "swap.pdf"
+    file.write_bytes(desk.paper_of(visit))
+    text = run("pdftotext", "-layout", str(file), "-").stdout
+    assert "WDT-9" in text
+    assert server.verify(file) == (0, "genuine")
+    desk.close()
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def flipped(pdf: bytes) -> bytes:
+    """The file with one bit changed inside what the seal covers."""
+    return pdf[:3000] + bytes([pdf[3000] ^ 1]) + pdf[3001:]

@@ -126,9 +126,7 @@ def test_settling_what_is_no_conflict_is_stale(visit, dana_desk):
     assert dana_desk.post(f"/desk/visits/{visit.id}/resolutions", data=form).status_code == 409
 
 
-def test_two_assignments_at_once_are_settled_by_name(
-    visit, dana, erin, eli, dana_desk, perform
-):
+def test_two_assignments_at_once_are_settled_by_name(visit, dana, erin, eli, dana_desk, perform):
     perform(visit, dana, ("assignment", {"engineer": eli.id}, {"assignment": []}))
     page = look(dana_desk, visit)
     assert "Eli Fox" in page

@@ -1,0 +1,89 @@
+"""A visit without signal in WebKit: arrival, swap, photo, signature, and everything delivered.
+
+Posts, files, IndexedDB and streams are where WebKit has its own ways, so the journey is driven
+through them once more; what the pages say is tested in Chromium.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from server import Server
+from webkit import WebKitPhone, browser, screen
+
+from fieldapp.models import Blob, Visit, db
+
+KINDS = ["arrival", "step", "identification", "diagnosis", "swap", "photo", "measure", "step",
+         "outcome", "signature", "leaving"]  # fmt: skip
+
+
+@pytest.fixture
+def liqiang_phone(server: Server) -> Iterator[WebKitPhone]:
+    """李强's phone, signed in and enrolled."""
+    with screen() as display, browser(display) as opened:
+        phone = WebKitPhone(opened, server)
+        phone.sign_in("liqiang")
+        yield phone
+
+
+@pytest.fixture
+def board_photo(tmp_path: Path) -> Path:
+    """A picture of a power board, larger than the phone keeps."""
+    path = tmp_path / "板.jpg"
+    Image.effect_mandelbrot((2000, 1500), (-2, -1.5, 1, 1.5), 60).convert("RGB").save(path)
+    return path
+
+
+def work_without_signal(phone: WebKitPhone, visit: str, photo: Path) -> None:
+    """What 李强 does on site: the swap, and what is asked for before the customer may sign."""
+    phone.record(visit, "arrivals", outcome="present")
+    phone.record(visit, "steps", list_="conduct", done=["badge"])
+    phone.record(visit, "identifications", serial="WAH200-2508-00173", verdict="agrees")
+    phone.record(
+        visit, "diagnoses", text="蓄电池鼓包，电源板正常", cause="product", repair="on-site"
+    )
+    phone.record(
+        visit,
+        "swaps",
+        part_name="12V7Ah 蓄电池",
+        removed_serial="CTL-7781",
+        installed_serial="CTL-9015",
+        fate="company",
+    )
+    phone.take_photo(visit, photo, "旧蓄电池")
+    phone.record(visit, "measures", text="换上新蓄电池，试机正常")
+    phone.record(visit, "steps", list_="closing", done=["cleaned", "tested"])
+    phone.record(visit, "outcomes", result="solved")
+    phone.sign(visit, "王丽")
+    phone.record(visit, "leavings")
+
+
+def test_liqiang_finishes_a_visit_in_webkit(
+    liqiang_phone: WebKitPhone, server: Server, board_photo: Path
+):
+    phone, visit = liqiang_phone, server.visit_of("liqiang")
+    phone.open(f"/visits/{visit}")
+    server.stop()
+
+    work_without_signal(phone, visit, board_photo)
+    phone.reload()
+    for text in ("CTL-7781", "CTL-9015", "蓄电池鼓包，电源板正常", "旧蓄电池", "王丽"):
+        phone.sees(text)
+    assert "待发送 11 条" in phone.sync_line()
+
+    server.start()
+    phone.waits_for_sync("已到达 11/11 条")
+    assert server.journal_kinds(visit, "liqiang") == KINDS
+    with server.office():
+        state = db.session.get_one(Visit, visit).state
+        assert [entry["verdict"] for entry in state["signatures"]] == ["verified"]
+        assert [flag["code"] for flag in state["flags"]] == []
+        swap = next(entry for entry in state["entries"] if entry["kind"] == "swap")
+        assert (swap["value"]["removed_serial"], swap["value"]["installed_serial"]) == (
+            "CTL-7781",
+            "CTL-9015",
+        )
+        assert db.session.query(Blob).count() > 0
