@@ -44,6 +44,8 @@ def show_manifest() -> ResponseReturnValue:
         "theme_color": "#12324f",
         "icons": [
             {"src": "/static/icons/icon.svg", "sizes": "any", "type": "image/svg+xml"},
+            {"src": "/static/icons/icon-192.png", "sizes": "192x192", "type": "image/png"},
+            {"src": "/static/icons/icon-512.png", "sizes": "512x512", "type": "image/png"},
         ],
     }
     return manifest, 200, {"Content-Type": "application/manifest+json"}

@@ -165,7 +165,21 @@ def test_the_cases_are_sentences_told_once() -> None:
 
 # Histories from a seed
 
-TEXTS = ["电源板故障", "dead", "", "𠮷 beep", "\ufb33", "e\u0301", "a\r\nb", None, True, 0, [], {}, ["x"]]
+TEXTS = [
+    "电源板故障",
+    "dead",
+    "",
+    "𠮷 beep",
+    "\ufb33",
+    "e\u0301",
+    "a\r\nb",
+    None,
+    True,
+    0,
+    [],
+    {},
+    ["x"],
+]
 TIMES = ["2026-03-10T03:20:00Z", "2026-03-10T03:20:59Z", "2026-03-10T05:00:00Z", "2026-02-30T01:00:00Z",
          "2026-03-10T24:00:00Z", "2026-03-10", "2026-03-10T03:20", "20260310T032000Z", "soon", "",
          "𠮷", "\ufb33", None, 5, True, [], {}]  # fmt: skip

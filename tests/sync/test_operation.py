@@ -123,5 +123,11 @@ def test_any_clock_has_a_time_that_can_be_shown(ms, text):
 
 
 def test_texts_sort_as_javascript_sorts_them():
-    assert sorted(["\ufb33", "𠮷", "z", "Z", ""], key=by_code_unit) == ["", "Z", "z", "𠮷", "\ufb33"]
+    assert sorted(["\ufb33", "𠮷", "z", "Z", ""], key=by_code_unit) == [
+        "",
+        "Z",
+        "z",
+        "𠮷",
+        "\ufb33",
+    ]
     assert by_code_unit("\ud842")
