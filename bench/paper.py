@@ -23,7 +23,7 @@ import rfc8785
 from PIL import Image, ImageDraw
 
 from fieldapp import rendering
-from sync import lint, photos, report, seal
+from sync import glyphs, lint, photos, report, seal
 
 SEALED_AT = dt.datetime(2026, 3, 10, 4, 13, tzinfo=dt.UTC)
 
@@ -304,7 +304,7 @@ def signed_against_plain(runs: int = 20) -> dict[str, float]:
     ``lint_ms`` and ``kilobytes`` of the sealed file.  ``plain`` is the renderer alone: same HTML,
     same fonts and styles, no PDF/A, no attachment, no seal.
     """
-    os.environ["FONTCONFIG_FILE"] = str(report.FONTS_CONF)
+    os.environ["FONTCONFIG_FILE"] = str(glyphs.FONTS_CONF)
     paper, environment = day_paper(), rendering.report_environment("zh_CN")
     key = seal.make_key("bench", from_at=SEALED_AT)
     times: dict[str, list[float]] = {

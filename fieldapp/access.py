@@ -195,6 +195,12 @@ def refuse_cross_site() -> None:
         raise Problem("access.cross-site")
 
 
+def limit_forms() -> None:
+    """Hold a plain form to its own limit: the server's is that of photos."""
+    if request.mimetype == "application/x-www-form-urlencoded":
+        request.max_content_length = current_app.config["FORM_BYTES"]
+
+
 @bp.get("/sign-in")
 def show_sign_in() -> ResponseReturnValue:
     """The form; somebody already signed in goes on to work."""
@@ -265,6 +271,7 @@ def _sha256(text: str) -> str:
 
 
 def guard(app: Flask) -> None:
-    """Register the sign-in pages and the check for cross-site writes."""
+    """Register the sign-in pages and the checks that come before every page."""
     app.register_blueprint(bp)
     app.before_request(refuse_cross_site)
+    app.before_request(limit_forms)

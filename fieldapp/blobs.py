@@ -7,6 +7,7 @@ pieces; the pieces are objects of their own until the last one came and the hash
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from datetime import datetime
 from typing import TypeGuard
@@ -19,6 +20,8 @@ from fieldapp import jobs
 from fieldapp.database import begin_writing
 from fieldapp.models import Blob, BlobReference, Visit, db
 from sync.problems import Problem
+
+log = logging.getLogger(__name__)
 
 _NAME = re.compile("[0-9a-f]{64}")
 _SIGNATURES = (
@@ -43,18 +46,24 @@ def check_name(sha256: str) -> str:
 def read(org_id: str, name: str) -> bytes | None:
     """The stored bytes called ``name``, or None."""
     files, root = _storage()
-    path = f"{root}/{org_id}/{name}"
-    if not files.exists(path):
+    try:
+        data: bytes = files.cat_file(f"{root}/{org_id}/{name}")
+    except FileNotFoundError:
         return None
-    data: bytes = files.cat_file(path)
     return data
 
 
 def write(org_id: str, name: str, data: bytes) -> None:
     """Store ``data`` as ``name``, replacing it."""
     files, root = _storage()
-    files.makedirs(f"{root}/{org_id}/{name}".rpartition("/")[0], exist_ok=True)
-    files.pipe_file(f"{root}/{org_id}/{name}", data)
+    path = f"{root}/{org_id}/{name}"
+    for _ in range(2):  # a folder of pieces may be tidied away at this moment
+        files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        try:
+            return files.pipe_file(path, data)  # type: ignore[no-any-return]
+        except FileNotFoundError:
+            continue
+    raise Problem("server.busy")
 
 
 def store(org_id: str, sha256: str, data: bytes, now: datetime) -> Blob:
@@ -100,10 +109,12 @@ def append(org_id: str, sha256: str, offset: int, size: int, data: bytes, now: d
         write(org_id, f"{sha256}.part/{offset:012}", data)
     if offset + len(data) < size:
         return _note(org_id, sha256, size, offset + len(data), None)
-    whole = _pieces(org_id, sha256)
+    whole = _pieces(org_id, sha256, size)
     if hashlib.sha256(whole).hexdigest() != sha256:
+        blob = _note(org_id, sha256, size, 0, None)
+        if blob.complete_at is not None:  # another tab was faster
+            return blob
         _forget_pieces(org_id, sha256)
-        _note(org_id, sha256, size, 0, None)
         raise Problem("blob.hash-mismatch")
     return _complete(org_id, sha256, whole, now)
 
@@ -141,9 +152,7 @@ def _complete(org_id: str, sha256: str, data: bytes, now: datetime) -> Blob:
     return blob
 
 
-def _note(
-    org_id: str, sha256: str, size: int, received: int, complete_at: datetime | None
-) -> Blob:
+def _note(org_id: str, sha256: str, size: int, received: int, complete_at: datetime | None) -> Blob:
     begin_writing()
     blob = db.session.get(Blob, (org_id, sha256))
     if blob is None:
@@ -155,19 +164,24 @@ def _note(
     return blob
 
 
-def _pieces(org_id: str, sha256: str) -> bytes:
-    files, root = _storage()
-    folder = f"{root}/{org_id}/{sha256}.part"
-    files.invalidate_cache(folder)  # another process may have written some of them
-    pieces = sorted(files.ls(folder, detail=False)) if files.exists(folder) else []
-    return b"".join(files.cat_file(piece) for piece in pieces)
+def _pieces(org_id: str, sha256: str, size: int) -> bytes:
+    """The pieces that follow each other from the beginning; strays of an earlier try do not."""
+    data = b""
+    while len(data) < size:
+        piece = read(org_id, f"{sha256}.part/{len(data):012}")
+        if not piece:
+            break
+        data += piece
+    return data
 
 
 def _forget_pieces(org_id: str, sha256: str) -> None:
+    """Tidy up; what another request writes or removes meanwhile may stay."""
     files, root = _storage()
-    folder = f"{root}/{org_id}/{sha256}.part"
-    if files.exists(folder):
-        files.rm(folder, recursive=True)
+    try:
+        files.rm(f"{root}/{org_id}/{sha256}.part", recursive=True)
+    except OSError as error:
+        log.info("pieces of %s: %s", sha256, error)
 
 
 def _storage() -> tuple[fsspec.AbstractFileSystem, str]:

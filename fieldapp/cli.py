@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,7 +105,9 @@ def add_user(
 @click.option("--author", default=None, help="Account that the work orders are noted under.")
 def import_folder(folder: Path, organisation: str | None, author: str | None) -> None:
     """Load customers, sites, contacts, assets, parts and work orders from CSV files."""
-    from fieldapp.importing import ImportRefused, import_directory
+    from fieldapp.importing import import_directory
+    from fieldapp.languages import language_of_locale, load_messages
+    from fieldapp.sheets import ImportRefused
 
     _prepare()
     owner = _organisation(organisation)
@@ -120,7 +123,8 @@ def import_folder(folder: Path, organisation: str | None, author: str | None) ->
     try:
         report = import_directory(folder, owner, now=datetime.now(UTC), author=person)
     except ImportRefused as refused:
-        click.echo(str(refused), err=True)
+        messages = load_messages("import")[language_of_locale(os.environ)]
+        click.echo(refused.text_in(messages), err=True)
         sys.exit(1)
     click.echo(str(report))
 

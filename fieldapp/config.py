@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def read_settings(
 ) -> dict[str, Any]:
     """Every setting by name: ``given`` before the environment before the default.
 
-    Raises WrongSetting for an unknown name, a number that is none, or one below its least.
+    Raises WrongSetting for an unknown name, a number that is none, one below its least, or a
+    public address that is none.
     """
     given = dict(given or {})
     environment = os.environ if environment is None else environment
@@ -73,8 +75,16 @@ def read_settings(
     values["INSTANCE"] = instance
     values["DATABASE_URL"] = values["DATABASE_URL"] or f"sqlite:///{instance / 'fieldapp.sqlite'}"
     values["BLOBS_URL"] = values["BLOBS_URL"] or f"file://{instance / 'blobs'}"
-    values["PUBLIC_URL"] = values["PUBLIC_URL"].rstrip("/")
+    values["PUBLIC_URL"] = _address(values["PUBLIC_URL"])
     return values
+
+
+def _address(url: str) -> str:
+    """``url`` without its last slash; what stands in a QR code for ever must lead somewhere."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise WrongSetting(f"FIELDAPP_PUBLIC_URL must begin with https:// or http://, not {url!r}")
+    return url.rstrip("/")
 
 
 def _read(setting: Setting, raw: object) -> Any:

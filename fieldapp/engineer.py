@@ -23,16 +23,19 @@ from fieldapp.policies import Policy
 from fieldapp.presentation import policy_of, present, visits_of
 from sync import catalogue
 from sync.canonical import canonical, sha256
+from sync.glyphs import coverage
 from sync.missing import missing
 from sync.operation import iso
 from sync.problems import Problem
-from sync.report import coverage
 from sync.snapshot import facts, snapshot_text
 from sync.validate import validate
 
 bp = Blueprint("engineer", __name__)
 
 State = dict[str, Any]
+
+NO_VISITS_OFFSETS = [["1970-01-01T00:00:00Z", 480]]
+"""The clock of an empty list; with a visit comes the organisation's."""
 
 
 @bp.get("/visits")
@@ -42,7 +45,7 @@ def show_visits() -> ResponseReturnValue:
     now = datetime.now(UTC)
     policy = policy_of(g.person.org_id)
     states = present(visits_of(g.person), g.person, now)
-    offsets = states[0]["context"]["organisation"]["offsets"] if states else [["", 480]]
+    offsets = states[0]["context"]["organisation"]["offsets"] if states else NO_VISITS_OFFSETS
     today = formats.day(iso(int(now.timestamp() * 1000)), offsets)
     return pages.shared_page(
         "engineer/visits.html", pages.visits_page(_reader(), states, policy.data, today)
@@ -75,6 +78,8 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     visit, state, policy = _state(visit_id)
     kind = _kind(noun)
     fields = _fields(kind, state)
+    if kind["policy"] == "void":
+        _entry(state)
     posted = {name: request.form.getlist(name) for name in request.form}
     value = read_value(fields, posted, state["context"]["site"]["offsets"])
     findings = validate(fields, value, policy.choices(str(value.get("list", ""))), coverage())
@@ -149,10 +154,16 @@ def _entry(state: State) -> dict[str, Any]:
 
 
 def _fields(kind: Mapping[str, Any], state: State) -> list[dict[str, Any]]:
-    """The fields the form asks for; a correction asks for those of its entry."""
+    """The fields the form asks for; a correction asks for those of its entry.
+
+    A signature is never corrected: Problem("entry.not-found").
+    """
     if kind["policy"] != "correction":
         return list(kind["fields"])
-    return list(pages.CATALOGUE[_entry(state)["kind"]]["fields"])
+    about = pages.CATALOGUE[_entry(state)["kind"]]
+    if about["policy"] != "add":
+        raise Problem("entry.not-found")
+    return list(about["fields"])
 
 
 def _shown_first(kind: Mapping[str, Any], state: State) -> dict[str, Any]:

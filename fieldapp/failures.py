@@ -65,7 +65,7 @@ def _as_json(problem: Problem, status: int) -> ResponseReturnValue:
         "problem": problem.code,
         "retry": bool(kind and kind.retry),
         "text": {
-            language: explain_in(language, problem.code, problem.args_)
+            language: explain_in(language, problem.code, problem.args_).unescape()
             for language in ("zh_CN", "en")
         },
         "args": {

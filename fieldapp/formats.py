@@ -64,6 +64,20 @@ def moment(at: str, offsets: Offsets) -> str:
     return f"{day(at, offsets)} {clock(at, offsets)}"
 
 
+def when(at: str, offsets: Offsets) -> str:
+    """Return ``moment``, or ``at`` as it came when it is none.
+
+    What somebody noted in the field is shown even if it cannot be read.
+    Raises FormatError("offsets.unreadable").
+    """
+    try:
+        return moment(at, offsets)
+    except FormatError as error:
+        if error.code != "time.unreadable":
+            raise
+        return at
+
+
 def duration(start: str, end: str, offsets: Offsets) -> str:
     """Return ``23:30 – 00:45 (+1)``; the bracket counts midnights and is left out for none.
 

@@ -16,7 +16,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from fieldapp.models import db
-from sync.report import FONTS
+from sync.glyphs import FONTS
 
 LIBRARIES = {
     "pango-1.0": "libpango-1.0-0",

@@ -17,9 +17,9 @@ from fieldapp.models import Device, Person, Visit, db
 from fieldapp.policies import Policy
 from sync import catalogue, clock
 from sync.canonical import hash_of
+from sync.glyphs import coverage
 from sync.operation import Operation, Received, read_operation
 from sync.problems import Problem
-from sync.report import coverage
 from sync.tables import visit_scope
 from sync.validate import validate
 
@@ -82,9 +82,9 @@ class Intake:
     def check_authors(self, items: Sequence[Incoming]) -> None:
         """Flag authors who never had the visit or lack the role; make a row for unknown visits."""
         wanted = {item.operation.visit for item in items}
-        owners: dict[str, str] = {
-            id_: org_id
-            for id_, org_id in db.session.execute(
+        owners = {
+            row.id: row.org_id
+            for row in db.session.execute(
                 select(Visit.id, Visit.org_id).where(Visit.id.in_(wanted))
             )
         }
@@ -116,13 +116,9 @@ class Intake:
         # A clock may be as wrong as it likes, the result must be a time that can be written.
         corrected = max(0, clock.corrected_ms(operation.wall, self.skew_ms, self.now_ms))
         called = body.get("id") if isinstance(body, Mapping) else None
-        return Incoming(
-            operation,
-            corrected,
-            problems,
-            outcome,
-            called if isinstance(called, str) and called else operation.id,
-        )
+        if not isinstance(called, str) or not called or not called.isprintable():
+            called = operation.id
+        return Incoming(operation, corrected, problems, outcome, called)
 
     def _doubts(self, operation: Operation) -> list[str]:
         """What speaks against the device and its clock."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,18 @@ def install(app: Flask) -> None:
 def enqueue(job: str, key: str, delay_seconds: int = 0) -> None:
     """Do ``job`` for ``key`` soon, or after a while.
 
-    Jobs are ``report`` (key: a visit's id) and ``photo`` (key: ``organisation/sha256``).
+    Jobs are ``report`` (key: a visit's id), ``photo`` (key: ``organisation/sha256``) and ``due``
+    (no key: a report for every visit whose job was lost).  A queue that cannot be reached loses
+    the job, never the request whose facts are stored already: ``due`` finds it at the next start.
     """
     run = current_app.extensions["run_job"]
-    if delay_seconds:
-        run.schedule((job, key), delay=delay_seconds)
-    else:
-        run(job, key)
+    try:
+        if delay_seconds:
+            run.schedule((job, key), delay=delay_seconds)
+        else:
+            run(job, key)
+    except Exception:
+        log.exception("job %s %s could not be queued", job, key)
 
 
 def perform_job(job: str, key: str) -> None:
@@ -53,23 +59,37 @@ def perform_job(job: str, key: str) -> None:
         reports.make_report(key)
     elif job == "photo":
         reports.make_print_copy(*key.split("/", 1))
+    elif job == "due":
+        for visit_id in reports.find_due(datetime.now(UTC)):
+            enqueue("report", visit_id)
     else:
         log.error("no such job: %s", job)
 
 
 def perform_waiting() -> int:
-    """Do every waiting job now, in this process; returns how many."""
+    """Do every waiting job now, in this process; returns how many.
+
+    As in the consumer, one that fails is tried again later, and one that is for later stays.
+    """
     huey: Huey = current_app.extensions["huey"]
     count = 0
     while (task := huey.dequeue()) is not None:
-        perform_job(*task.args)
-        count += 1
+        count += huey.ready_to_run(task)
+        huey.execute(task)
     return count
 
 
 def start_consumer(app: Flask, workers: int) -> Any:
-    """Run the queue in threads of this process; returns what ``stop()`` ends."""
-    consumer = _QuietConsumer(app.extensions["huey"], workers=workers, periodic=False)
+    """Run the queue in threads of this process; returns what ``stop()`` ends.
+
+    ``stop(graceful=True)`` lets the jobs in hand end, for as long as a paper may take.
+    """
+    consumer = _QuietConsumer(
+        app.extensions["huey"],
+        workers=workers,
+        periodic=False,
+        shutdown_timeout=app.config["RENDER_SECONDS"],
+    )
     threading.Thread(target=consumer.run, name="jobs", daemon=True).start()
     return consumer
 

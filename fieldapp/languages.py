@@ -46,6 +46,15 @@ def current_language() -> str:
     return "en" if asked == "en" else "zh_CN"
 
 
+def language_of_locale(environment: Mapping[str, str]) -> str:
+    """The language of whoever works at the terminal with this ``environment``.
+
+    As POSIX has it, the first variable that is not empty decides; what is not Chinese is English.
+    """
+    names = (environment.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return "zh_CN" if next(filter(None, names), "").startswith("zh") else "en"
+
+
 def texts() -> Mapping[str, Messages]:
     """The texts of every language that the server's pages speak, as loaded at the start."""
     found: Mapping[str, Messages] = current_app.extensions["languages"]

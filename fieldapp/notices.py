@@ -45,13 +45,19 @@ def _next_number(organisation: Organisation, policy: Policy, operation_id: str, 
         select(sync_clock.c.rev).where(sync_clock.c.org_id == organisation.id).with_for_update()
     )
     last = db.session.scalar(
-        select(func.max(Notice.count)).where(Notice.org_id == organisation.id, Notice.issued_on == on)
+        select(func.max(Notice.count)).where(
+            Notice.org_id == organisation.id, Notice.issued_on == on
+        )
     )
     count = (last or 0) + 1
     number = policy.number("notice", on, count)
     db.session.add(
         Notice(
-            org_id=organisation.id, operation_id=operation_id, issued_on=on, count=count, number=number
+            org_id=organisation.id,
+            operation_id=operation_id,
+            issued_on=on,
+            count=count,
+            number=number,
         )
     )
     db.session.flush()

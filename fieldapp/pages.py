@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 from flask import Flask, current_app, g, make_response, render_template, request
 from flask.wrappers import Response
+from markupsafe import Markup
 
 from fieldapp import formats
 from fieldapp.languages import LANGUAGES, PHONE, SERVER, current_language, load_messages, texts
@@ -177,13 +178,13 @@ def server_page(template: str, **arguments: Any) -> str:
     return render_template(template, **arguments)
 
 
-def explain(code: str, args: Mapping[str, Any] | None = None) -> str:
-    """The sentence of a problem in the reader's language."""
+def explain(code: str, args: Mapping[str, Any] | None = None) -> Markup:
+    """The sentence of a problem in the reader's language, ready for a page."""
     return explain_in(current_language(), code, args)
 
 
-def explain_in(language: str, code: str, args: Mapping[str, Any] | None = None) -> str:
-    """The sentence of a problem in ``language``."""
+def explain_in(language: str, code: str, args: Mapping[str, Any] | None = None) -> Markup:
+    """The sentence of a problem in ``language``, its arguments escaped."""
     messages = texts()[language]
     named = {
         name: singular(messages, str(value)) if name == "field" else value
@@ -193,7 +194,7 @@ def explain_in(language: str, code: str, args: Mapping[str, Any] | None = None) 
         ("field", "limit", "character", "minutes", "serial", "kind", "characters", "url", "rule",
          "reason"), "",
     )  # fmt: skip
-    return str(fill(singular(messages, problems.sentence(code)), blank | named))
+    return fill(singular(messages, problems.sentence(code)), blank | named)
 
 
 def _gettext(message: str) -> str:

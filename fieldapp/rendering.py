@@ -212,10 +212,10 @@ def work(pipe: Connection, environment: Callable[[str], Any], memory_bytes: int)
     """Answer jobs until the other end hangs up."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from sync import report
+    from sync.glyphs import FONTS_CONF
 
     # before the renderer is loaded: fontconfig looks once
-    os.environ["FONTCONFIG_FILE"] = str(report.FONTS_CONF)
+    os.environ["FONTCONFIG_FILE"] = str(FONTS_CONF)
     importlib.import_module("weasyprint")
     environments = functools.cache(environment)
     pipe.send_bytes(b"ready")

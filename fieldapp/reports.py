@@ -1,13 +1,16 @@
-"""The paper of a visit: when it is due, what stands on it, and where it is kept."""
+"""The paper of a visit: when it is due, how it is sealed, and where it is kept."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
+import re
 import secrets
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +19,50 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from fieldapp import blobs, jobs
-from fieldapp.database import begin_writing
+from fieldapp.database import begin_reading, begin_writing
 from fieldapp.ids import mint_id
-from fieldapp.languages import LANGUAGES
 from fieldapp.models import Blob, BlobReference, Organisation, Report, Visit, db
-from fieldapp.perform import received_of, unit
+from fieldapp.paper import content_of
+from fieldapp.perform import journal_of, unit
 from fieldapp.policies import load_policy
 from fieldapp.rendering import RenderPool, SealJob
 from sync import photos, seal
-from sync.canonical import canonical, sha256
+from sync.canonical import sha256
 from sync.catalogue import ON_PAPER
 from sync.operation import iso
 from sync.problems import Problem
-from sync.snapshot import facts
+from sync.tables import journal
 
 log = logging.getLogger(__name__)
 
-CORRECTED_SECONDS = 60
-"""A corrected time is printed beside the phone's when they differ by this much."""
+DUE_DAYS = 90
+"""Papers sealed in these days are asked whether they are the newest; older ones hardly grow."""
 
-State = Mapping[str, Any]
+_TOKEN = re.compile("[0-9a-f]{32}")
 
 
 def prepare_key(now: datetime) -> None:
     """Make the key that seals papers, unless this installation has one."""
     folder = _key_folder()
-    if (folder / "seal.key.pem").exists():
-        return
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    owner = db.session.scalars(select(Organisation).limit(1)).first()
-    key = seal.make_key(owner.name if owner else "fieldapp", from_at=now)
-    (folder / "seal.crt.pem").write_bytes(key.certificate_pem())
-    descriptor = os.open(folder / "seal.key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key.private_pem())
+    with _alone(folder):
+        if (folder / "seal.key.pem").exists() and (folder / "seal.crt.pem").exists():
+            return
+        (folder / "seal.key.pem").unlink(missing_ok=True)  # without certificate: half made
+        owner = db.session.scalars(select(Organisation).limit(1)).first()
+        key = seal.make_key(owner.name if owner else "fieldapp", from_at=now)
+        descriptor = os.open(folder / "seal.key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key.private_pem())
+        (folder / "seal.crt.pem").write_bytes(key.certificate_pem())
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else makes a key meanwhile: one's key with another's certificate seals nothing."""
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def certificates_pem() -> bytes:
@@ -78,13 +91,18 @@ def make_report(visit_id: str) -> Report | None:
 
     A paper is due once the customer signed and every operation the signature covers is here, or
     once the engineer noted a refusal and left.  While photos are on their way a little patience
-    spares the customer a second revision.
+    spares the customer a second revision.  What was sealed and then withdrawn gets a revision that
+    says so.
     """
     now = datetime.now(UTC)
+    begin_reading()  # the state and what was sealed of it are those of one moment
     visit = db.session.get(Visit, visit_id)
     if visit is None or visit.work_order is None or not visit.state:
         return None
-    content = _content(visit)
+    earlier = db.session.scalars(
+        select(Report).where(Report.visit_id == visit_id).order_by(Report.revision)
+    ).all()
+    content = content_of(visit, is_sealed=bool(earlier))
     if content is None:
         return None
     waiting = [name for name, state in content["photos"].items() if state == "to-come"]
@@ -92,18 +110,67 @@ def make_report(visit_id: str) -> Report | None:
     if waiting and _seconds_since_news(visit, now) < patience:
         jobs.enqueue("report", visit_id, delay_seconds=patience)
         return None
-    earlier = db.session.scalars(
-        select(Report).where(Report.visit_id == visit_id).order_by(Report.revision)
-    ).all()
-    content_sha256 = sha256(canonical(content))
+    content_sha256 = _digest(content)
     if earlier and earlier[-1].content_sha256 == content_sha256:
         return None
     org_id = visit.org_id
-    report = _seal(visit, content, content_sha256, list(earlier), now)
+    copies = {
+        name: blobs.read(org_id, f"{name}.jpg")
+        for name, state in content["photos"].items()
+        if state == "shown"
+    }
+    if _make_missing(org_id, copies):
+        return make_report(visit_id)
+    report = _seal(visit, content, content_sha256, list(earlier), copies, now)
     if report is not None:
         with unit(org_id, now) as opened:
             opened.touch(visit_id)
     return report
+
+
+def find_due(now: datetime) -> list[str]:
+    """Ids of visits whose paper may be missing or behind: the jobs of a crash are lost.
+
+    Nothing was sealed although somebody signed or refused; or something that stands on paper, or a
+    photo, came after the newest seal.
+    """
+    asked = select(journal.c.visit_id).where(
+        journal.c.visit_id == Visit.id,
+        journal.c.org_id == Visit.org_id,
+        journal.c.kind.in_(("signature", "refusal")),
+    )
+    sealed = select(Report.id).where(Report.visit_id == Visit.id)
+    never = select(Visit.id).where(
+        Visit.status != "planned", Visit.work_order_id.is_not(None),
+        ~sealed.exists(), asked.exists(),
+    )  # fmt: skip
+    due = set(db.session.scalars(never))
+    kinds = [name for name, on_paper in ON_PAPER.items() if on_paper != "never"]
+    newest: dict[str, Report] = {}
+    for report in db.session.scalars(
+        select(Report)
+        .where(Report.sealed_at > now - timedelta(days=DUE_DAYS))
+        .order_by(Report.revision)
+    ):
+        newest[report.visit_id] = report
+    for visit_id, report in newest.items():
+        entry = select(journal.c.id).where(
+            journal.c.org_id == report.org_id,
+            journal.c.visit_id == visit_id,
+            journal.c.kind.in_(kinds),
+            journal.c.received_ms >= int(report.sealed_at.timestamp() * 1000),
+        )
+        photo = (
+            select(Blob.sha256)
+            .join(
+                BlobReference,
+                (BlobReference.org_id == Blob.org_id) & (BlobReference.sha256 == Blob.sha256),
+            )
+            .where(BlobReference.visit_id == visit_id, Blob.complete_at >= report.sealed_at)
+        )
+        if db.session.execute(entry.limit(1)).first() or db.session.execute(photo.limit(1)).first():
+            due.add(visit_id)
+    return sorted(due)
 
 
 def make_print_copy(org_id: str, name: str) -> None:
@@ -129,127 +196,25 @@ def make_print_copy(org_id: str, name: str) -> None:
                 opened.refresh(visit_id)
 
 
-def _content(visit: Visit) -> dict[str, Any] | None:
-    """Everything the paper says, as canonical JSON values; None while no paper is due."""
-    state = visit.state
-    signatures = [entry for entry in state["signatures"] if not entry["voids"]]
-    refusals = [
-        entry for entry in state["entries"] if entry["kind"] == "refusal" and not entry["voids"]
+def _digest(content: Mapping[str, Any]) -> str:
+    """What tells one revision from the next: all but the context.
+
+    A signature binds its own; a refused visit's is the office's, and may change by itself.
+    """
+    said = dict(content) | {"snapshot": content["snapshot"]["facts"]}
+    return sha256(json.dumps(said, sort_keys=True))
+
+
+def _make_missing(org_id: str, copies: Mapping[str, bytes | None]) -> bool:
+    """Make the print copies whose own job was lost or still waits; whether there were any."""
+    missing = [
+        name
+        for name, copy in copies.items()
+        if copy is None and blobs.read(org_id, name) is not None
     ]
-    signature = signatures[-1] if signatures else None
-    if signature is not None:
-        if signature["verdict"] == "pending":
-            return None
-        snapshot = _signed_snapshot(visit, signature["id"])
-        language = signature["value"]["language"]
-    elif refusals and state["visit"]["left_at"]:
-        snapshot = {"facts": facts(state, ON_PAPER), "context": _context(visit)}
-        language = snapshot["context"]["contact"]["language"]
-    else:
-        return None
-    addenda = _addenda(state) if signature is not None else []
-    return {
-        "language": language if language in LANGUAGES else LANGUAGES[0],
-        "snapshot": snapshot,
-        "signature": _signature(signature) if signature is not None else None,
-        "refusal": refusals[-1]["value"] if refusals and signature is None else None,
-        "addenda": addenda,
-        "corrected": _corrected(state, snapshot["facts"]),
-        "photos": _photo_states(visit.org_id, snapshot["facts"], addenda),
-        "notices": {
-            entry["id"]: entry.get("notice")
-            for entry in state["entries"]
-            if entry["kind"] == "loaner"
-        },
-    }
-
-
-def _signed_snapshot(visit: Visit, signature_id: str) -> dict[str, Any]:
-    """The snapshot exactly as it was signed: the phone's bytes stay the evidence."""
-    for item in received_of(visit):
-        if item.operation.id == signature_id:
-            snapshot: dict[str, Any] = json.loads(item.operation.value["snapshot"])
-            return snapshot
-    raise Problem("report.failed", reason="signature")
-
-
-def _context(visit: Visit) -> dict[str, Any]:
-    from fieldapp.context import context_of
-
-    owner = db.session.get_one(Organisation, visit.org_id)
-    return dict(context_of(visit, load_policy(owner.policy), datetime.now(UTC)))
-
-
-def _signature(entry: Mapping[str, Any]) -> dict[str, Any]:
-    value = entry["value"]
-    return {
-        "name": value["name"],
-        "role": value["role"],
-        "opinion": value["opinion"] or "",
-        "strokes": value["strokes"],
-        "wall_at": entry["wall_at"],
-        "digest": value["digest"],
-        "verdict": entry["verdict"],
-    }
-
-
-def _addenda(state: State) -> list[dict[str, Any]]:
-    """What came after the signature and belongs on paper."""
-    found = [
-        {key: entry[key] for key in ("id", "kind", "author", "wall_at", "at", "value")}
-        for entry in state["entries"]
-        if entry["after"] and not entry["voids"]
-    ]
-    for entry in state["entries"]:
-        if ON_PAPER.get(entry["kind"]) == "signed" and not entry["after"]:
-            found += [_void(entry["id"], void) for void in entry["voids"] if void["after"]]
-    for path, cell in state["fields"].items():
-        if cell["after"]:
-            side = cell["sides"][-1]
-            common = {key: side[key] for key in ("author", "wall_at", "at")}
-            found.append(
-                {"id": side["operation"], "kind": "correction", "value": {path: cell["value"]}}
-                | common
-            )
-    return sorted(found, key=lambda item: (item["at"], item["id"]))
-
-
-def _void(entry_id: str, void: Mapping[str, Any]) -> dict[str, Any]:
-    common = {key: void[key] for key in ("author", "wall_at", "at")}
-    value = {"entry": entry_id, "reason": void["reason"]}
-    return {"id": void["operation"], "kind": "void", "value": value} | common
-
-
-def _corrected(state: State, signed: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Entries whose phone's clock was off, with the office's time."""
-    shown = {entry["id"] for entry in signed["entries"]}
-    return [
-        {"entry": entry["id"], "wall_at": entry["wall_at"], "corrected_at": entry["at"]}
-        for entry in state["entries"]
-        if entry["id"] in shown and _apart(entry["at"], entry["wall_at"]) >= CORRECTED_SECONDS
-    ]
-
-
-def _photo_states(
-    org_id: str, signed: Mapping[str, Any], addenda: list[dict[str, Any]]
-) -> dict[str, str]:
-    """What can be shown of each photo: ``shown``, ``to-come`` or ``unreadable``."""
-    entries = [*signed["entries"], *addenda]
-    names = {str(item["value"]["sha256"]) for item in entries if item["kind"] == "photo"}
-    held = {
-        blob.sha256: blob
-        for blob in db.session.scalars(
-            select(Blob).where(Blob.org_id == org_id, Blob.sha256.in_(names))
-        )
-    }
-    states = {}
-    for name in sorted(names):
-        blob = held.get(name)
-        if blob is None or blob.complete_at is None:
-            states[name] = "to-come"
-        else:
-            states[name] = "unreadable" if blob.problem else "shown"
-    return states
+    for name in missing:
+        make_print_copy(org_id, name)
+    return bool(missing)
 
 
 def _seal(
@@ -257,6 +222,7 @@ def _seal(
     content: Mapping[str, Any],
     content_sha256: str,
     earlier: list[Report],
+    copies: Mapping[str, bytes | None],
     now: datetime,
 ) -> Report | None:
     revision = earlier[-1].revision + 1 if earlier else 1
@@ -271,7 +237,7 @@ def _seal(
         "verify_url": f"{current_app.config['PUBLIC_URL']}/verify/{token}/{revision}",
         "sealed_at": iso(int(now.timestamp() * 1000)),
         "organisation": {"name": owner.name, "phone": owner.phone},
-        "photos": _pictures(visit.org_id, content["photos"]),
+        "photos": _pictures(content["photos"], copies),
         "words": load_policy(owner.policy).vocabulary,
     }
     pdf = pool().render(paper, _seal_job(paper, now), replace_missing=True)
@@ -285,26 +251,42 @@ def _seal(
         content_sha256=content_sha256,
         sha256=seal.digest_of(pdf),
         sealed_at=now,
-        verdict=(content["signature"] or {"verdict": "refused"})["verdict"],
+        verdict=_verdict(content),
     )
-    blobs.write(org_id, paper_name(visit_id, revision), pdf)
     begin_writing()
     db.session.add(report)
     try:
+        # Who holds the revision writes its file: two seals of one content are never the same bytes.
+        db.session.flush()
+        blobs.write(org_id, paper_name(visit_id, revision), pdf)
         db.session.commit()
     except IntegrityError:
-        # Another worker sealed this revision first; its file is written again from the same facts.
         db.session.rollback()
         log.info("revision %s of visit %s was sealed elsewhere", revision, visit_id)
+        jobs.enqueue("report", visit_id)  # maybe from an older state
         return None
+    except BaseException:
+        db.session.rollback()
+        raise
     return report
 
 
+def _verdict(content: Mapping[str, Any]) -> str:
+    if content["signature"]:
+        return str(content["signature"]["verdict"])
+    return "refused" if content["refusal"] else "withdrawn"
+
+
 def _token(visit: Visit) -> str:
-    """The token of the first signature names the work order for ever; a refusal gets one here."""
+    """The token of the first signature names the work order for ever; a refusal gets one here.
+
+    So does what is no token, or another visit's: it comes from a phone.
+    """
     for entry in visit.state["signatures"]:
-        if entry["value"]["token"]:
-            return str(entry["value"]["token"])
+        token = entry["value"]["token"]
+        is_fit = isinstance(token, str) and _TOKEN.fullmatch(token)
+        if is_fit and not db.session.scalar(select(Report.id).where(Report.token == token)):
+            return str(token)
     return secrets.token_hex(16)
 
 
@@ -320,30 +302,23 @@ def _seal_job(paper: Mapping[str, Any], now: datetime) -> SealJob:
     )
 
 
-def _pictures(org_id: str, states: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def _pictures(
+    states: Mapping[str, str], copies: Mapping[str, bytes | None]
+) -> dict[str, dict[str, Any]]:
     pictures: dict[str, dict[str, Any]] = {}
     for name, state in states.items():
-        pictures[name] = {"state": state}
+        jpeg = copies.get(name)
         if state == "shown":
-            jpeg = blobs.read(org_id, f"{name}.jpg")
-            if jpeg is None:
-                original = blobs.read(org_id, name)
-                jpeg = photos.print_copy(original) if original is not None else None
             pictures[name] = {"state": "shown", "jpeg": jpeg} if jpeg else {"state": "to-come"}
+        else:
+            pictures[name] = {"state": state}
     return pictures
 
 
 def _seconds_since_news(visit: Visit, now: datetime) -> float:
     """Seconds since the last operation of the visit was received."""
-    from fieldapp.perform import journal_of
-
     newest = max((row.received_ms for row in journal_of(visit)), default=0)
     return now.timestamp() - newest / 1000
-
-
-def _apart(one: str, other: str) -> float:
-    difference = datetime.fromisoformat(one) - datetime.fromisoformat(other)
-    return abs(difference.total_seconds())
 
 
 def _key_folder() -> Path:

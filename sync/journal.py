@@ -67,9 +67,7 @@ def received(row: Row[Any]) -> Received:
     problems = tuple(row.problems.split("\n")) if row.problems else ()
     if catalogue.is_known(row.kind):
         # Kept by a version that did not know the kind yet.
-        problems = tuple(
-            code for code in problems if not code.startswith("operation.unknown-kind")
-        )
+        problems = tuple(code for code in problems if not code.startswith("operation.unknown-kind"))
     try:
         # The row's own hash: a body may claim another.
         operation = replace(read_operation(json.loads(row.body)), hash=row.hash)

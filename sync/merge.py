@@ -34,8 +34,8 @@ def fold(received: Iterable[Received], visit_id: str) -> State:
 
     The same operation twice counts once.  Of several operations with one id the one that raises
     no doubt is folded, then the one with the smallest hash, so that every server chooses alike, and
-    the id is flagged.  An operation that cannot be folded is left out and flagged.  Keys ``context``,
-    ``people``, ``missing`` and ``sync`` are added by those who know them.
+    the id is flagged.  An operation that cannot be folded is left out and flagged.  Keys
+    ``context``, ``people``, ``missing`` and ``sync`` are added by those who know them.
     """
     items = list(received)
     known = one_each(items)

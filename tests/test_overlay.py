@@ -180,9 +180,9 @@ TEXTS = [
     {},
     ["x"],
 ]
-TIMES = ["2026-03-10T03:20:00Z", "2026-03-10T03:20:59Z", "2026-03-10T05:00:00Z", "2026-02-30T01:00:00Z",
-         "2026-03-10T24:00:00Z", "2026-03-10", "2026-03-10T03:20", "20260310T032000Z", "soon", "",
-         "𠮷", "\ufb33", None, 5, True, [], {}]  # fmt: skip
+TIMES = ["2026-03-10T03:20:00Z", "2026-03-10T03:20:59Z", "2026-03-10T05:00:00Z",
+         "2026-02-30T01:00:00Z", "2026-03-10T24:00:00Z", "2026-03-10", "2026-03-10T03:20",
+         "20260310T032000Z", "soon", "", "𠮷", "\ufb33", None, 5, True, [], {}]  # fmt: skip
 PATHS = ["fault/text", "fault/level", "diagnosis/text", "outcome/result", "appointment/at",
          "constructor", "constructor/x", "__proto__", "toString/x", "entries", "entries/", "", "/",
          "fault", "fault/𠮷", "fault/\ufb33", "review", "cancellation", "void"]  # fmt: skip
@@ -240,8 +240,8 @@ def id_of(chance: random.Random, number: int) -> str:
 def content(chance: random.Random, earlier: list[Body]) -> tuple[str, Any]:
     ids = [body["id"] for body in earlier] + ["no-such-entry"]
     act = chance.choice(
-        ["set", "set", "set", "add", "add", "add", "add", "void", "correction", "correction", "sign",
-         "assert", "unknown", "malformed"]
+        ["set", "set", "set", "add", "add", "add", "add", "void", "correction", "correction",
+         "sign", "assert", "unknown", "malformed"]
     )  # fmt: skip
     if act == "set":
         kind = chance.choice(["fault", "diagnosis", "outcome", "appointment", "resolution"])
@@ -259,8 +259,9 @@ def content(chance: random.Random, earlier: list[Body]) -> tuple[str, Any]:
     if act == "sign":
         named = [id_ for id_ in ids if chance.random() < 0.7]
         frontier = chance.choice([
-            {"operations": named}, {"operations": named}, {"operations": named}, {"operations": "ab"},
-            {"operations": [5, None, True, *named]}, {"operations": None}, {}, None, "x", [],
+            {"operations": named}, {"operations": named}, {"operations": named},
+            {"operations": "ab"}, {"operations": [5, None, True, *named]}, {"operations": None},
+            {}, None, "x", [],
         ])  # fmt: skip
         return "signature", {"name": "王丽", "opinion": chance.choice(TEXTS), "frontier": frontier}
     if act == "assert":

@@ -23,7 +23,7 @@ from fieldapp.presentation import policy_of
 from sync import warranty
 from sync.canonical import canonical
 from sync.catalogue import N_, Field
-from sync.report import coverage
+from sync.glyphs import coverage
 from sync.validate import Finding, validate
 
 FOUND = 20

@@ -42,7 +42,6 @@ class Line:
     author: str
     at: str
     wall_at: str
-    received_at: str
     device: str
     outcome: str
     flags: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
@@ -77,16 +76,15 @@ def timeline(
             Line(
                 id=row.id,
                 kind=row.kind,
-                label=label_of(row.kind, value),
+                label=label_of(row.kind),
                 author=words.people.get(row.author_id, row.author_id),
                 at=words.moment(iso(row.corrected_ms)),
                 wall_at=words.moment(_iso(row.wall_ms)) if is_off else "",
-                received_at=words.moment(iso(row.received_ms)),
                 device=devices.get(row.device_id, row.device_id),
                 outcome=row.outcome,
                 flags=flags.get(row.id, []),
                 facts=facts_of(row.kind, value, kinds, words, photos),
-                about=label_of(about, None) if about else "",
+                about=label_of(about) if about else "",
                 voids=list(entry["voids"]) if entry else [],
                 is_voidable=entry is not None and not entry["voids"] and row.kind != "remark",
             )
@@ -94,9 +92,8 @@ def timeline(
     return lines
 
 
-def label_of(kind: str, value: Any) -> str:
-    """What an operation is called, as a message id; check-lists go by their own names."""
-    del value
+def label_of(kind: str) -> str:
+    """What an operation is called, as a message id; a kind of a newer version is its own name."""
     return str(CATALOGUE[kind]["label"]) if kind in CATALOGUE else kind
 
 

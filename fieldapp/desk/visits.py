@@ -37,8 +37,8 @@ from fieldapp.policies import Policy
 from fieldapp.presentation import policy_of, present
 from sync import catalogue
 from sync.canonical import canonical, sha256
+from sync.glyphs import coverage
 from sync.problems import Problem
-from sync.report import coverage
 from sync.validate import Finding, validate
 
 State = dict[str, Any]

@@ -40,8 +40,8 @@ from fieldapp.perform import Unit, unit
 from fieldapp.policies import Policy
 from fieldapp.presentation import policy_of
 from sync.catalogue import N_, Field, kind_named
+from sync.glyphs import coverage
 from sync.operation import iso
-from sync.report import coverage
 from sync.validate import Finding, validate
 from sync.zones import make_offsets
 

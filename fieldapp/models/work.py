@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Date, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Date, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fieldapp.models.assets import Asset
@@ -74,7 +74,7 @@ class Visit(Base):
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # arrival promised
     arrived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     status: Mapped[str] = mapped_column(String(20), default="planned")
-    rev: Mapped[int] = mapped_column(default=0)
+    rev: Mapped[int] = mapped_column(BigInteger, default=0)
     conflict_count: Mapped[int] = mapped_column(default=0)
     flag_count: Mapped[int] = mapped_column(default=0)
     state: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)

@@ -16,7 +16,7 @@ from fieldapp.offline.messages import Messages
 from fieldapp.offline.worker import join_modules
 from sync import protocol
 from sync.catalogue import ON_PAPER
-from sync.report import coverage
+from sync.glyphs import coverage
 
 ENTRY = "phone/worker.js"
 

@@ -37,6 +37,7 @@ FORMATTERS = {
     "moment": formats.moment,
     "money": formats.money,
     "span": formats.span,
+    "when": formats.when,
 }
 
 # The methods of a dict that a template may call; data under the same key wins.

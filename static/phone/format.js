@@ -49,6 +49,16 @@ export function moment(at, offsets) {
   return `${day(at, offsets)} ${clock(at, offsets)}`
 }
 
+/** @param {string} at @param {Offsets} offsets @returns {string} as `moment`, or `at` as it came */
+export function when(at, offsets) {
+  try {
+    return moment(at, offsets)
+  } catch (error) {
+    if (!(error instanceof FormatError) || error.code !== "time.unreadable") throw error
+    return at
+  }
+}
+
 /**
  * @param {string} start @param {string} end @param {Offsets} offsets
  * @returns {string} `23:30 – 00:45 (+1)`

@@ -1,13 +1,13 @@
 // @ts-check
 /** Arguments of the engineer's pages, as fieldapp/pages.py makes them, and their rendering. */
-import { count, clock, day, duration, localInput, moment, money, span } from "./format.js"
+import { count, clock, day, duration, localInput, moment, money, span, when } from "./format.js"
 import { catalogue, headers, messages, problems } from "./generated.js"
 import { missing, steps } from "./missing.js"
 import { render } from "./runtime.js"
 import { readSetting } from "./store.js"
 import { templates } from "./templates.js"
 
-const FILTERS = { clock, count, day, duration, local_input: localInput, moment, money, span }
+const FILTERS = { clock, count, day, duration, local_input: localInput, moment, money, span, when }
 
 export function visitsPage(person, states, policy, today) {
   const key = (state) => state.fields["appointment/at"]?.value ?? "9"

@@ -7,6 +7,7 @@
  */
 import { hashOf, sha256 } from "./canonical.js"
 import { mediaType, protocol } from "./generated.js"
+import { Problem } from "./problem.js"
 import {
   keepPull,
   keepReceipts,
@@ -43,6 +44,7 @@ class NoAnswer extends Error {
  * @param {string} language
  */
 export async function enrol(person, language) {
+  if (await readSetting("signing_out")) throw new Problem("access.sign-in")
   if (!(await readMeta(person.id, "credential"))) {
     const response = await fetch("/sync/devices", { method: "POST", redirect: "error" })
     const { device, credential, epoch, now } = await answer(response)
@@ -54,8 +56,19 @@ export async function enrol(person, language) {
 }
 
 /** Nobody is signed in on this phone any more. What is not sent stays, under its owner's name. */
-export function lock() {
-  return writeSetting("person", null)
+export async function lock() {
+  await writeSetting("signing_out", true)
+  await writeSetting("person", null)
+}
+
+/**
+ * End the session that signing out without signal left behind: its cookie would open the phone
+ * again without a password. Rejects while there is no network.
+ */
+export async function finishSigningOut() {
+  if (!(await readSetting("signing_out"))) return
+  await fetch("/sign-out", { method: "POST", redirect: "manual" })
+  await writeSetting("signing_out", false)
 }
 
 /**

@@ -6,11 +6,13 @@ import { page, problemPage } from "./pages.js"
 import { Problem } from "./problem.js"
 import { match } from "./routes.js"
 import { readSetting } from "./store.js"
-import { enrol, lock, synchronise } from "./sync.js"
+import { enrol, finishSigningOut, lock, synchronise } from "./sync.js"
 
 const worker = /** @type {any} */ (self)
 const SHELL = `shell-${worker.BUILD}`
 const SOON_MS = 300
+/** Pages of the server that would let a session in that was meant to be over. */
+const DOORS = ["/", "/sign-in", "/welcome"]
 const NOBODY = { id: "", name: "" }
 
 worker.addEventListener("install", (event) => event.waitUntil(precache()))
@@ -23,6 +25,9 @@ worker.addEventListener("fetch", (event) => {
   const route = match(event.request.method, url.pathname)
   if (route) event.respondWith(answer(route, event, url))
   else if (shell.includes(url.pathname)) event.respondWith(fromShell(event.request))
+  else if (DOORS.includes(url.pathname) && event.request.method === "GET") {
+    event.respondWith(throughDoor(event.request))
+  }
 })
 
 worker.addEventListener("message", (event) => {
@@ -54,7 +59,7 @@ async function failed(error, request) {
   const elsewhere = ["access.sign-in", "visit.not-found"].includes(code)
   if (request.method === "GET" && (elsewhere || !isKnown)) {
     try {
-      return await fetch(request)
+      return await throughDoor(request)
     } catch {
       // no network either: say so on a page
     }
@@ -62,6 +67,12 @@ async function failed(error, request) {
   const status = { "access.sign-in": 401, "server.failed": 500, "blob.hash-mismatch": 422 }[code]
   const person = (await readSetting("person").catch(() => null)) ?? NOBODY
   return page("engineer/problem.html", problemPage(person, code), status ?? 404)
+}
+
+/** The server's page, after a sign-out that could not reach it before. */
+async function throughDoor(request) {
+  await finishSigningOut()
+  return fetch(request)
 }
 
 /** Half a shell must not install: no catch here. */

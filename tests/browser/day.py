@@ -186,7 +186,9 @@ class Day:
         self.does(name, -110, "measure", {
             "text": LONG_TEXT if is_long else "更换蓄电池一只；断电试验，主机正常切换，逐区试警正常。",
             "completed_at": self._iso(-110)})  # fmt: skip
-        self.does(name, -100, "step", {"list": "closing", "done": ["cleaned", "put-back", "tested"]})
+        self.does(
+            name, -100, "step", {"list": "closing", "done": ["cleaned", "put-back", "tested"]}
+        )
         self.does(name, -95, "outcome", {"result": "solved", "next_text": "半年后复测电压"})
 
     def _quarrel(self) -> None:
@@ -222,7 +224,9 @@ class Day:
 
     def _photo(self, name: str) -> dict[str, Any]:
         file = io.BytesIO()
-        Image.effect_mandelbrot((640, 480), (-2, -1.5, 1, 1.5), 40).convert("RGB").save(file, "JPEG")
+        Image.effect_mandelbrot((640, 480), (-2, -1.5, 1, 1.5), 40).convert("RGB").save(
+            file, "JPEG"
+        )
         data = file.getvalue() + name.encode()
         digest = hashlib.sha256(data).hexdigest()
         blobs.store(self.org_id, digest, data, self.now)

@@ -136,6 +136,8 @@ def test_an_open_board_survives_a_server_that_fails(chen_desk: Desk) -> None:
 
 def test_who_signed_out_elsewhere_is_asked_to_sign_in(chen_desk: Desk) -> None:
     page = chen_desk.open("/desk")
+    # an answer still on its way would bring the cookie back
+    page.wait_for_load_state("networkidle")
     chen_desk.context.clear_cookies()
     page.wait_for_url("**/sign-in", timeout=2 * EVERY_MS)
 

@@ -86,7 +86,7 @@ def test_liqiang_finishes_a_visit_in_a_cellar(
             office.touch(visit)
     server.start()
 
-    phone.waits_for_sync("已到达 14/14 条")
+    phone.waits_for_sync("公司已收到 14/14 条")
     assert server.journal_kinds(visit, "liqiang") == KINDS
     phone.page.reload()
     phone.sees("139-1111-2222")
@@ -150,7 +150,7 @@ def test_liqiang_swaps_a_detector_on_his_second_visit(
     phone.sees("签字后")
     phone.record(visit, "leavings")
     server.start()
-    phone.waits_for_sync("已到达 11/11 条")
+    phone.waits_for_sync("公司已收到 11/11 条")
     desk = Desk(phone, server)
     file = tmp_path / "swap.pdf"
     file.write_bytes(desk.paper_of(visit))

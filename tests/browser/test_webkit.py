@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from server import Server
+from sqlalchemy import select
 from webkit import WebKitPhone, browser, screen
 
 from fieldapp.models import Blob, Visit, db
@@ -75,15 +76,15 @@ def test_liqiang_finishes_a_visit_in_webkit(
     assert "待发送 11 条" in phone.sync_line()
 
     server.start()
-    phone.waits_for_sync("已到达 11/11 条")
+    phone.waits_for_sync("公司已收到 11/11 条", but_not="待到达")
     assert server.journal_kinds(visit, "liqiang") == KINDS
     with server.office():
         state = db.session.get_one(Visit, visit).state
         assert [entry["verdict"] for entry in state["signatures"]] == ["verified"]
-        assert [flag["code"] for flag in state["flags"]] == []
-        swap = next(entry for entry in state["entries"] if entry["kind"] == "swap")
-        assert (swap["value"]["removed_serial"], swap["value"]["installed_serial"]) == (
-            "CTL-7781",
-            "CTL-9015",
-        )
-        assert db.session.query(Blob).count() > 0
+        assert state["flags"] == []
+        values = {entry["kind"]: entry["value"] for entry in state["entries"]}
+        assert values["swap"]["removed_serial"] == "CTL-7781"
+        assert values["swap"]["installed_serial"] == "CTL-9015"
+        photo = db.session.scalars(select(Blob)).one()
+        assert photo.sha256 == values["photo"]["sha256"]
+        assert photo.complete_at is not None

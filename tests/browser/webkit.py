@@ -25,7 +25,9 @@ from selenium.webdriver.webkitgtk.service import Service
 from server import Server
 
 SCREEN = "480x1000x24"
+SIZE = (390, 844)
 WAIT_SECONDS = 30
+HOLD_SECONDS = 2.3
 
 
 @contextmanager
@@ -54,12 +56,8 @@ def browser(display: str) -> Iterator[webdriver.WebKitGTK]:
     """WebKitGTK on ``display``, with nothing stored in it."""
     driver = shutil.which("WebKitWebDriver")
     libraries = sorted(Path("/usr/lib").glob("*/webkit*gtk-*/MiniBrowser"))
-    assert driver and libraries, "WebKit is missing: apt-get install webkit2gtk-driver"
-    environment = os.environ | {
-        "DISPLAY": display,
-        "LANGUAGE": "zh_CN",
-        "WEBKIT_DISABLE_COMPOSITING_MODE": "1",
-    }
+    assert libraries, "WebKit is missing: apt-get install webkit2gtk-driver"
+    environment = os.environ | {"DISPLAY": display, "LANGUAGE": "zh_CN"}
     if os.getuid() == 0:
         environment["WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS"] = "1"
     options = Options()
@@ -71,6 +69,7 @@ def browser(display: str) -> Iterator[webdriver.WebKitGTK]:
         warnings.filterwarnings("ignore", "setting remote_server_addr", DeprecationWarning)
         opened = webdriver.WebKitGTK(options=options, service=service)
     try:
+        opened.set_window_size(*SIZE)
         yield opened
     finally:
         opened.quit()
@@ -89,7 +88,7 @@ class WebKitPhone:
         self.find("#account").send_keys(account)
         self.find("#password").send_keys(self.server.accounts[account].password)
         self.press("main button")
-        until(lambda: self.path == "/visits", "the list of visits")
+        self.arrives("/visits")
         until(self.is_controlled, "a worker in control")
 
     def is_controlled(self) -> bool:
@@ -120,8 +119,19 @@ class WebKitPhone:
     def press(self, selector: str) -> None:
         """Press a button or a label."""
         element = self.find(selector)
-        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        self.show(element)
         element.click()
+
+    def hold(self, selector: str) -> None:
+        """Hold a button for as long as it asks for."""
+        button = self.find(selector)
+        self.show(button)
+        thumb = ActionChains(self.browser)
+        thumb.click_and_hold(button).pause(HOLD_SECONDS).release().perform()
+
+    def show(self, element: WebElement) -> None:
+        """Scroll until the element is in the middle of the screen."""
+        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
 
     def record(self, visit: str, noun: str, **fields: Any) -> None:
         """Fill in one form and save it; back on the visit's page afterwards."""
@@ -145,8 +155,12 @@ class WebKitPhone:
     def save(self, visit: str) -> None:
         """Press the button; the visit's page must come."""
         self.press("form.entry-form button.save")
-        until(lambda: self.path == f"/visits/{visit}", "the visit's page")
+        self.arrives(f"/visits/{visit}")
         self.find("ol.steps")
+
+    def arrives(self, path: str) -> None:
+        """The page comes."""
+        until(lambda: self.path == path, path)
 
     def take_photo(self, visit: str, file: Path, caption: str) -> None:
         """Choose a picture file as the camera would give it, and save the entry."""
@@ -158,24 +172,27 @@ class WebKitPhone:
         self.save(visit)
 
     def sign(self, visit: str, name: str, role: str = "contact") -> None:
-        """The customer signs on the hand-over page."""
+        """The customer signs on the hand-over page; the engineer takes the phone back."""
         self.open(f"/visits/{visit}/signatures")
         self.fill("name", name)
         self.fill("role", role)
         self.draw()
-        self.save(visit)
+        self.press("form.entry-form button.save")
+        self.find("#thanks")
+        self.hold(".hold")
+        self.arrives(f"/visits/{visit}")
 
     def draw(self) -> None:
         """Two strokes on the pad, by a pointer that goes down, moves and goes up."""
         pad = self.find("[data-pad] canvas")
-        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", pad)
+        self.show(pad)
         width, height = pad.size["width"], pad.size["height"]
         for start, end in (((-0.4, -0.2), (0.0, 0.2)), ((0.0, -0.3), (0.4, 0.3))):
             strokes = ActionChains(self.browser, duration=40)
             strokes.move_to_element_with_offset(
                 pad, int(start[0] * width), int(start[1] * height)
             ).click_and_hold()
-            for step in range(1, 9):
+            for _ in range(8):
                 strokes.move_by_offset(
                     int((end[0] - start[0]) * width / 8), int((end[1] - start[1]) * height / 8)
                 )
@@ -194,7 +211,7 @@ class WebKitPhone:
         """What the sync line says."""
         return self.find(".sync").text.strip()
 
-    def waits_for_sync(self, text: str) -> None:
+    def waits_for_sync(self, text: str, but_not: str) -> None:
         """The sync line comes to say ``text``; the phone is asked again and again."""
 
         def says() -> bool:
@@ -203,7 +220,8 @@ class WebKitPhone:
             )
             time.sleep(0.5)
             self.reload()
-            return text in self.sync_line()
+            line = self.sync_line()
+            return text in line and but_not not in line
 
         until(says, f"{text!r} on the sync line")
 

@@ -1,5 +1,6 @@
 """Push and pull over HTTP: nothing is refused, nothing is lost, everybody gets what is his."""
 
+import itertools
 import json
 import threading
 import time
@@ -19,8 +20,6 @@ from tests import cast
 from tests.phones import PAGE, at_desk, flags_of, now_ms, state_of
 
 MINUTE = 60_000
-
-
 
 
 def held(app, **columns):
@@ -220,7 +219,9 @@ def test_ollys_push_never_touches_erins_visit(app, visit, olly, phone_of):
     assert {row.org_id for row in held(app, visit_id=visit, author_id=olly.id)} == {olly.org_id}
 
 
-def test_ollys_operation_under_erins_id_changes_nothing_of_hers(app, visit, erin_phone, olly, phone_of):
+def test_ollys_operation_under_erins_id_changes_nothing_of_hers(
+    app, visit, erin_phone, olly, phone_of
+):
     body = erin_phone.operation("photo", visit, {"sha256": "ab" * 32})
     erin_phone.push(body)
     before = state_of(app, visit)
@@ -618,7 +619,9 @@ def test_a_pull_comes_in_pages(visit_of, erin, erin_phone, monkeypatch):
     assert told["digest"] == erin_phone.digest
 
 
-def test_pages_may_cut_through_one_revision(app, organisation, visit_of, erin, erin_phone, monkeypatch):
+def test_pages_may_cut_through_one_revision(
+    app, organisation, visit_of, erin, erin_phone, monkeypatch
+):
     from sync import scope
 
     visits = {visit_of(erin, f"PG-{number}") for number in range(5)}
@@ -775,7 +778,9 @@ def test_erins_loaner_reaches_elis_phone(visit, visit_of, eli, erin_phone, phone
     assert shown["notice"].startswith("TH-")
 
 
-def test_erins_arrival_and_diagnosis_reach_elis_history(app, visit, dana, visit_of, eli, erin_phone, phone_of):
+def test_erins_arrival_and_diagnosis_reach_elis_history(
+    app, visit, dana, visit_of, eli, erin_phone, phone_of
+):
     later, phone = visit_of(eli, "PG-2"), phone_of(eli)
     tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
     at_desk(app, dana, later, ("appointment", {"at": tomorrow}))
@@ -888,7 +893,7 @@ def test_the_revision_rises_with_every_unit(app, organisation, visit, dana, erin
         assert rev_of(app, visit) == clock_of(app, organisation)
         at_desk(app, dana, visit, ("remark", {"text": "thanks"}))
         seen.append(clock_of(app, organisation))
-    assert all(later >= earlier + 2 for earlier, later in zip(seen, seen[1:], strict=False))
+    assert all(later >= earlier + 2 for earlier, later in itertools.pairwise(seen))
 
 
 def test_a_unit_that_changes_nothing_leaves_the_clock(app, organisation, visit, erin_phone):
@@ -1006,7 +1011,9 @@ def test_twenty_edits_at_once_from_phone_and_desk_lose_no_value(app, visit, dana
         assert merge.fold(received_of(row), visit)["fields"]["fault/text"] == cell
 
 
-def test_a_visit_of_two_days_on_one_order_is_verified_on_both(app, visit, dana, erin, erin_phone, client_of):
+def test_a_visit_of_two_days_on_one_order_is_verified_on_both(
+    app, visit, dana, erin, erin_phone, client_of
+):
     """The second day's context is the first day's, byte for byte; it was served all the same."""
     with app.app_context():
         first = db.session.get_one(Visit, visit)

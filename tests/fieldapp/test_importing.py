@@ -1,14 +1,12 @@
 """CSV files come in whole or not at all."""
 
-import re
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
 from fieldapp import create_app
-from fieldapp.importing import REASONS, TABLES, BadLine, ImportRefused, import_directory
+from fieldapp.importing import import_directory
 from fieldapp.models import (
     Asset,
     Contact,
@@ -22,6 +20,7 @@ from fieldapp.models import (
     db,
 )
 from fieldapp.perform import unit
+from fieldapp.sheets import REASONS, BadLine, ImportRefused
 from sync.tables import journal, sync_clock, visit_scope
 from tests import cast
 from tests.cast import MORNING
@@ -401,11 +400,3 @@ def test_an_accepted_visit_is_not_told_of_changes(folder, organisation):
     change(folder, "contacts.csv", "138-0000-0001", "139-0000-0002")
     run(folder, organisation, MORNING + timedelta(hours=4))
     assert revs()[1] == before
-
-
-def test_the_document_describes_every_file_and_column():
-    text = (Path(__file__).parents[2] / "docs" / "import.md").read_text("utf-8")
-    for table in TABLES:
-        section = text.split(f"## {table.file}")[1].split("\n## ")[0]
-        named = re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE)
-        assert named == [column.name for column in table.columns]

@@ -12,7 +12,7 @@ import pytest
 
 from bench.paper import SEALED_AT, day_paper
 from fieldapp.rendering import RenderPool, SealJob, report_environment
-from sync import report, seal
+from sync import glyphs, report, seal
 from sync.problems import Problem
 
 KEY = seal.make_key("Office", from_at=SEALED_AT)
@@ -44,7 +44,7 @@ def test_erins_paper_comes_back_sealed_and_genuine(pool: RenderPool) -> None:
 def test_the_process_makes_the_same_bytes_as_we_do(
     pool: RenderPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FONTCONFIG_FILE", str(report.FONTS_CONF))
+    monkeypatch.setenv("FONTCONFIG_FILE", str(glyphs.FONTS_CONF))
     ours = report.render_report(day_paper(), report_environment("zh_CN"))
     assert pool.render(day_paper()) == ours
 

@@ -15,10 +15,10 @@ from pyhanko.stamp import TextStampStyle
 
 from bench.paper import SEALED_AT, day_paper
 from fieldapp.rendering import report_environment
-from sync import report, seal
+from sync import glyphs, report, seal
 from sync.lint import lint
 
-os.environ["FONTCONFIG_FILE"] = str(report.FONTS_CONF)
+os.environ["FONTCONFIG_FILE"] = str(glyphs.FONTS_CONF)
 
 
 @pytest.fixture(scope="module")

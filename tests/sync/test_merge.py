@@ -255,3 +255,24 @@ def test_the_example_of_the_documentation_is_what_the_fold_says():
     )
     state = fold([received(body) for body in example["operations"]], example["visit"])
     assert state == {key: example["state"][key] for key in state}
+
+
+def test_an_operation_that_failed_to_fold_is_left_out_and_flagged():
+    note = envelope(1, "note", {"text": "x"})
+    state = fold([received(note, "operation.fold-failed")], VISIT)
+    assert (state["entries"], flags_of(state)) == ([], ["operation.fold-failed"])
+
+
+def test_a_clock_beyond_all_calendars_stops_no_fold():
+    early = envelope(1, "note", {"text": "x"}, wall=-(2**53 - 1))
+    late = envelope(2, "note", {"text": "y"}, wall=2**53 - 1)
+    state = fold([received(early), received(late)], VISIT)
+    assert [entry["wall_at"] for entry in state["entries"]] == [
+        "1970-01-01T00:00:00Z", "9998-12-31T23:59:59Z",
+    ]  # fmt: skip
+
+
+def test_a_take_back_without_a_serial_number_is_flagged_all_the_same():
+    assert flags_of(state_of(envelope(1, "take-back", {"test_result": "failed"}))) == [
+        "loaner.untested"
+    ]

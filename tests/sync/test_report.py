@@ -25,10 +25,10 @@ from PIL import Image
 import sync
 from bench.paper import day_paper
 from fieldapp.rendering import report_environment
-from sync import catalogue, report
+from sync import catalogue, glyphs, paper_view, report
 from sync.problems import Problem
 
-os.environ["FONTCONFIG_FILE"] = str(report.FONTS_CONF)
+os.environ["FONTCONFIG_FILE"] = str(glyphs.FONTS_CONF)
 
 ROOT = Path(sync.__file__).parent.parent
 CHINESE = report_environment("zh_CN")
@@ -395,7 +395,7 @@ def test_text_beyond_the_limit_is_cut_in_print_and_whole_in_the_data() -> None:
     for number in range(30):
         facts(paper)["entries"].append(entry("note", number, text="长" * 4000))
     pdf = made(paper)
-    assert text_of(pdf).count("长") < report.TEXT + 4000
+    assert text_of(pdf).count("长") < paper_view.TEXT + 4000
     with pikepdf.open(io.BytesIO(pdf)) as document:
         data = document.attachments["visit.json"].get_file().read_bytes().decode()
     assert data.count("长") == 30 * 4000
@@ -443,6 +443,33 @@ def test_only_our_two_fonts_are_embedded(day: bytes) -> None:
         }
     assert names
     assert all(name.startswith("Noto-Sans-SC") for name in names)
+
+
+def pages_with(pdf: bytes, words: str) -> list[int]:
+    with pymupdf.open(stream=pdf) as document:
+        return [at for at, page in enumerate(document, 1) if page.search_for(words)]
+
+
+@pytest.mark.parametrize("rows", range(16, 24, 2))
+def test_a_notice_that_fits_on_a_page_is_not_torn(rows: int) -> None:
+    paper: Any = day_paper()
+    facts(paper)["entries"] += [
+        entry("measure", n, text="逐一触发测试", completed_at="2026-03-10T03:55:00Z")
+        for n in range(rows)
+    ]
+    pdf = made(paper)
+    (first,) = pages_with(pdf, "故障处理备品替换通知")
+    assert pages_with(pdf, "下方客户签字同时确认本通知") == [first]
+
+
+def test_a_notice_longer_than_a_page_begins_under_its_heading_and_flows() -> None:
+    paper: Any = day_paper()
+    loaner = next(one for one in facts(paper)["entries"] if one["kind"] == "loaner")
+    loaner["value"]["told_text"] = "系统正常。" * 780
+    pdf = made(paper)
+    (first,) = pages_with(pdf, "故障处理备品替换通知")
+    assert pages_with(pdf, "系统正常。") == [first, first + 1]
+    assert pages_with(pdf, "下方客户签字同时确认本通知") == [first + 1]
 
 
 # what travels in it
@@ -499,8 +526,8 @@ def test_data_that_are_no_json_are_refused() -> None:
 def test_two_processes_make_the_same_bytes(day: bytes) -> None:
     script = (
         "import hashlib, os\n"
-        "from sync import report\n"
-        "os.environ['FONTCONFIG_FILE'] = str(report.FONTS_CONF)\n"
+        "from sync import glyphs, report\n"
+        "os.environ['FONTCONFIG_FILE'] = str(glyphs.FONTS_CONF)\n"
         "from bench.paper import day_paper\n"
         "from fieldapp.rendering import report_environment\n"
         "pdf = report.render_report(day_paper(), report_environment('zh_CN'))\n"
@@ -588,46 +615,3 @@ def test_unseen_characters_do_not_reach_the_print() -> None:
         set_field(paper, "fault/text", "金额\u202e001\u202c元\u200b整\x07\ufeff")
 
     assert "金额001元整" in printed(unseen)
-
-
-# characters
-
-
-@pytest.mark.parametrize("name", ["王丽", "欧阳䶮", "𫖯", "㼆", "Ève", "2·5 V ±3 %", "①→②"])
-def test_names_and_signs_of_the_trade_have_glyphs(name: str) -> None:
-    assert report.missing_characters(name) == []
-
-
-def test_missing_characters_are_named_once_in_order() -> None:
-    assert report.missing_characters("a\ue000\U0001f600b\ue000") == ["\ue000", "\U0001f600"]
-    assert report.missing_characters("") == []
-
-
-@pytest.mark.parametrize("unseen", ["\n", "\r\n", "\t", "\u200b", "\ufe0f", "\ud800", "\u2028"])
-def test_what_is_never_printed_is_never_missing(unseen: str) -> None:
-    assert report.missing_characters(f"a{unseen}b") == []
-
-
-def test_composed_and_decomposed_letters_are_the_same() -> None:
-    assert report.missing_characters("e\u0301") == report.missing_characters("\xe9") == []
-
-
-def test_the_phone_is_given_the_same_characters() -> None:
-    runs = report.coverage()
-    points: set[int] = set()
-    at = 0
-    for skip, take in zip(runs[::2], runs[1::2], strict=True):
-        points.update(range(at + skip, at + skip + take))
-        at += skip + take
-    assert ord("王") in points
-    assert 0x1F600 not in points
-    sample = [*range(0x21, 0x7F), *range(0x4E00, 0x9FFF, 7), *range(0x20000, 0x20200), 0xE000]
-    missing = {one for point in sample for one in report.missing_characters(chr(point))}
-    assert {chr(point) for point in sample if point not in points} == missing
-    assert len(str(runs)) < 5000
-
-
-def test_the_fonts_are_the_ones_we_vouch_for() -> None:
-    sums = (report.FONTS / "SHA256SUMS").read_text().split()
-    for sha256, name in zip(sums[::2], sums[1::2], strict=True):
-        assert hashlib.sha256((report.FONTS / name).read_bytes()).hexdigest() == sha256

@@ -31,11 +31,11 @@ from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
 from bench.paper import SEALED_AT, day_paper
 from fieldapp.rendering import report_environment
-from sync import report, seal
+from sync import glyphs, report, seal
 from sync.problems import Problem
 from sync.seal import KnownRevision, SealVerdict, inspect, judge
 
-os.environ["FONTCONFIG_FILE"] = str(report.FONTS_CONF)
+os.environ["FONTCONFIG_FILE"] = str(glyphs.FONTS_CONF)
 
 TOKEN = day_paper()["token"]
 

@@ -208,7 +208,7 @@ def checked(*received_):
 def test_a_mismatch_is_flagged_on_its_signature():
     good = envelope(20, "signature", signed(*VISITED), minute=10)
     bad = envelope(21, "signature", signed(*VISITED, digest=""), minute=11)
-    early = envelope(22, "signature", {**signed(*VISITED, envelope(30, "note", {}))}, minute=12)
+    early = envelope(22, "signature", signed(*VISITED, envelope(30, "note", {})), minute=12)
     state = checked(*items(*VISITED, good, bad, early))
     assert [entry["verdict"] for entry in state["signatures"]] == [
         "verified",

@@ -77,6 +77,9 @@ def test_a_return_trip_weeks_after_the_report_is_not_late(
     assert again.due_at == DUE
     assert promise_of(again, firsts[first.work_order.request_id], now) is None
     assert promise_of(first, firsts[first.work_order.request_id], now).is_late is False
+    again = perform(again, eli, ("arrival", {"outcome": "present"}), at=now)
+    firsts = first_arrivals([again])
+    assert promise_of(again, firsts[first.work_order.request_id], now) is None
 
 
 def test_a_cancelled_visit_promises_nothing(organisation, place, dana, erin, perform):

@@ -449,7 +449,7 @@ def test_two_languages_take_turns_in_one_environment() -> None:
 
 def test_an_environment_that_does_not_escape_is_refused() -> None:
     with pytest.raises(ValueError, match="autoescape"):
-        compile_template(Environment(loader=DictLoader({"a": ""})), "a")  # noqa: S701
+        compile_template(Environment(loader=DictLoader({"a": ""})), "a")
 
 
 def test_a_template_that_does_not_exist_is_not_found() -> None:

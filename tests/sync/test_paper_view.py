@@ -1,0 +1,76 @@
+"""What the template of the paper is told, without making the paper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.paper import day_paper
+from sync.paper_view import ALL_ROWS, ROWS, PaperView, minutes_between
+
+
+def view_of(*entries: dict[str, Any], replace_missing: bool = False) -> PaperView:
+    """The view of Erin's day with ``entries`` in the place of its own."""
+    paper: Any = day_paper()
+    paper["snapshot"]["facts"]["entries"] = list(entries)
+    return PaperView(paper, set(), replace_missing)
+
+
+def entry(kind: str, number: int = 0, **value: Any) -> dict[str, Any]:
+    return {
+        "id": f"{kind}-{number}",
+        "kind": kind,
+        "author": "somebody",
+        "wall_at": "2026-03-10T03:59:00Z",
+        "value": value,
+    }
+
+
+def test_downtimes_are_paired_in_the_order_of_time() -> None:
+    view = view_of(
+        entry("downtime", 1, event="stop", at="2026-03-10T03:55:30Z"),
+        entry("downtime", 2, event="start", at="2026-03-10T03:20:00Z"),
+        entry("downtime", 3, event="stop", at="2026-03-10T02:00:00Z"),
+    )
+    assert view.downtimes() == [
+        {"from_at": None, "until_at": "2026-03-10T02:00:00Z", "minutes": None},
+        {"from_at": "2026-03-10T03:20:00Z", "until_at": "2026-03-10T03:55:30Z", "minutes": 35},
+    ]
+
+
+def test_minutes_are_whole_and_below_zero_when_reversed() -> None:
+    assert minutes_between("2026-03-10T03:20:00Z", "2026-03-10T03:21:59Z") == 1
+    assert minutes_between("2026-03-10T03:21:00Z", "2026-03-10T03:20:00Z") == -1
+
+
+def test_rows_that_do_not_fit_are_counted() -> None:
+    kinds = ("swap", "measure", "note", "arrival")
+    view = view_of(*(entry(kind, n) for kind in kinds for n in range(ROWS + 5)))
+    printed = [len(view.rows(kind)) for kind in kinds]
+    assert printed == [ROWS, ROWS, ROWS, ALL_ROWS - 3 * ROWS]
+    assert [view.more(kind) for kind in kinds] == [ROWS + 5 - count for count in printed]
+    assert view.more("loaner") == 0
+
+
+def test_a_withdrawn_entry_has_no_row() -> None:
+    view = view_of(
+        entry("swap", 1, part_name="BAT-12"), entry("swap", 2), entry("void", 3, entry="swap-2")
+    )
+    assert [row["value"]["part_name"] for row in view.rows("swap")] == ["BAT-12"]
+    assert [void["about"] for void in view.voids()] == [view.label("swap")]
+
+
+def test_a_value_of_the_wrong_type_is_no_moment_and_no_list() -> None:
+    view = view_of(
+        entry("measure", 1, text=["a"], completed_at="soon"), entry("step", 2, done="badge")
+    )
+    (measure,) = view.rows("measure")
+    assert (measure["value"]["text"], measure["value"]["completed_at"]) == ('["a"]', None)
+    assert view.rows("step")[0]["value"]["done"] == []
+    assert view.completed_at() is None
+
+
+def test_a_character_without_a_glyph_is_spelled_out_only_when_asked() -> None:
+    note = entry("note", 1, text="好\U0001f600")
+    assert view_of(note).rows("note")[0]["value"]["text"] == "好\U0001f600"
+    spelled = view_of(note, replace_missing=True)
+    assert spelled.rows("note")[0]["value"]["text"] == "好[U+1F600]"
