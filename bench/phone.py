@@ -32,9 +32,9 @@ from tests.browser.server import Server
 CORES = 0.5  # two cores at a quarter of their speed
 ACCOUNT = "liqiang"
 DAYS = 4  # of the demo, so that no visit grows longer than a real one
-TAPS = 24
-PHOTOS = 10
-STARTS = 15
+TAPS = 20
+PHOTOS = 8
+STARTS = 12
 LATENCY_SECONDS = 0.15
 PHOTO_BYTES = 1_000_000
 

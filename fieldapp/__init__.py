@@ -56,6 +56,9 @@ def create_app(settings: Mapping[str, object] | None = None) -> Flask:
         SESSION_COOKIE_NAME="fieldapp",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
+        # An answer on its way must not put back the session from before a sign-out or a change of
+        # language.
+        SESSION_REFRESH_EACH_REQUEST=False,
         SESSION_COOKIE_SECURE=app.config["PUBLIC_URL"].startswith("https://"),
     )
     if app.config["BEHIND_PROXY"]:

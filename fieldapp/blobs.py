@@ -10,14 +10,14 @@ import hashlib
 import logging
 import re
 from datetime import datetime
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import fsspec
 from flask import Response, current_app
 from sqlalchemy import select
 
 from fieldapp import jobs
-from fieldapp.database import begin_writing
+from fieldapp.database import begin_writing, insert_new
 from fieldapp.models import Blob, BlobReference, Visit, db
 from sync.problems import Problem
 
@@ -154,10 +154,10 @@ def _complete(org_id: str, sha256: str, data: bytes, now: datetime) -> Blob:
 
 def _note(org_id: str, sha256: str, size: int, received: int, complete_at: datetime | None) -> Blob:
     begin_writing()
-    blob = db.session.get(Blob, (org_id, sha256))
-    if blob is None:
-        blob = Blob(org_id=org_id, sha256=sha256)
-        db.session.add(blob)
+    table: Any = Blob.__table__
+    first = {"org_id": org_id, "sha256": sha256, "received": 0, "size": size, "problem": ""}
+    db.session.execute(insert_new(table).values(first))
+    blob = db.session.get_one(Blob, (org_id, sha256), with_for_update=True)
     if blob.complete_at is None:
         blob.size, blob.received, blob.complete_at = size, received, complete_at
     db.session.commit()

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from flask import current_app
 from flask.cli import FlaskGroup
+from sqlalchemy.exc import ArgumentError
 
 from fieldapp import create_app, jobs
 from fieldapp.config import WrongSetting
 from fieldapp.models import Organisation, Person, db
+from sync.problems import Problem, sentence
 
 
-@click.group(cls=FlaskGroup, create_app=create_app, add_default_commands=False)
+class Commands(FlaskGroup):
+    """Flask's group, with our commands alone: listing them makes no installation."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of our commands."""
+        return click.Group.list_commands(self, ctx)
+
+
+@click.group(cls=Commands, create_app=create_app, add_default_commands=False)
 def main() -> None:
     """Work orders for field service: serve, demo, import, verify, doctor."""
 
@@ -39,7 +51,10 @@ def demo(port: int | None, prepare_only: bool) -> None:
     from fieldapp.demo import make_demo
 
     _prepare()
-    accounts = make_demo(datetime.now(UTC))
+    try:
+        accounts = make_demo(datetime.now(UTC))
+    except ValueError as taken:
+        raise click.ClickException(str(taken)) from None
     host, port = current_app.config["HOST"], port or current_app.config["PORT"]
     click.echo(f"fieldapp: http://{host}:{port}")
     for account in accounts:
@@ -78,6 +93,12 @@ def add_user(
 
     _prepare()
     now = datetime.now(UTC)
+    if not account.isprintable() or " " in account or not 1 <= len(account) <= 60:
+        raise click.ClickException("an account has 1 to 60 characters and no spaces")
+    if not name.strip() or len(name) > 100:
+        raise click.ClickException("a name has 1 to 100 characters")
+    if not 1 <= len(password) <= 200:
+        raise click.ClickException("a password has 1 to 200 characters")
     if db.session.query(Person).filter_by(account=account).first():
         raise click.ClickException(f"the account {account} exists already")
     owner = _organisation(organisation)
@@ -154,12 +175,19 @@ def doctor() -> None:
 
 
 def run() -> None:
-    """Entry point of the console command: a wrong setting is a sentence, not a traceback."""
+    """Entry point of the console command: what is wrong is a sentence, not a traceback."""
     try:
         main()
     except WrongSetting as wrong:
         click.echo(f"fieldapp: {wrong}", err=True)
         sys.exit(2)
+    except (ArgumentError, ModuleNotFoundError) as wrong:
+        click.echo(f"fieldapp: {wrong} (check DATABASE_URL and its driver)", err=True)
+        sys.exit(2)
+    except Problem as problem:
+        blank = defaultdict(str, problem.args_)
+        click.echo(f"fieldapp: {sentence(problem.code) % blank}", err=True)
+        sys.exit(3)
 
 
 def _prepare() -> None:
@@ -183,10 +211,22 @@ def _organisation(name: str | None) -> Organisation | None:
 def _serve(host: str, port: int) -> None:
     import waitress
 
+    from fieldapp.verify import UPLOAD_BYTES
+
     app = current_app._get_current_object()  # type: ignore[attr-defined]
+    jobs.enqueue("due", "")  # what the last end of the process, or of the queue, left undone
     db.session.remove()
     consumer = jobs.start_consumer(app, app.config["RENDER_WORKERS"])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as a service is stopped
     try:
-        waitress.serve(app, host=host, port=port, threads=app.config["THREADS"], _quiet=True)
+        waitress.serve(
+            app,
+            host=host,
+            port=port,
+            threads=app.config["THREADS"],
+            # twice, so that what is a little too large is told so by our own page
+            max_request_body_size=2 * max(app.config["MAX_CONTENT_LENGTH"], UPLOAD_BYTES),
+            _quiet=True,
+        )
     finally:
-        consumer.stop()
+        consumer.stop(graceful=True)

@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from cryptography import x509
 from flask import current_app
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from fieldapp.models import db
+from sync import seal
 from sync.glyphs import FONTS
+from sync.problems import Problem
 
 LIBRARIES = {
     "pango-1.0": "libpango-1.0-0",
@@ -24,6 +25,10 @@ LIBRARIES = {
     "harfbuzz-subset": "libharfbuzz-subset0",
 }
 KEY_DAYS = 60
+REPLACE = (
+    "keep its certificate, renamed from seal.crt.pem to old.crt.pem or the like, "
+    "remove seal.key.pem and run fieldapp init"
+)
 FREE_BYTES = 1_000_000_000
 
 
@@ -74,15 +79,19 @@ def _database() -> Iterator[Finding]:
 
 
 def _key(now: datetime) -> Iterator[Finding]:
-    path = Path(current_app.config["INSTANCE"]) / "keys" / "seal.crt.pem"
-    if not path.exists():
+    folder = Path(current_app.config["INSTANCE"]) / "keys"
+    private, certificate = folder / "seal.key.pem", folder / "seal.crt.pem"
+    if not private.exists() or not certificate.exists():
         yield Finding(False, "there is no key to seal papers with: run fieldapp init")
         return
-    ends_at = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    try:
+        key = seal.load_key(private.read_bytes(), certificate.read_bytes())
+    except (Problem, OSError):
+        yield Finding(False, f"the sealing key in {folder} cannot be read: {REPLACE}")
+        return
+    ends_at = key.certificate.not_valid_after_utc
     if ends_at - now < timedelta(days=KEY_DAYS):
-        yield Finding(
-            False, f"the sealing key ends on {ends_at:%Y-%m-%d}: replace {path.parent} in time"
-        )
+        yield Finding(False, f"the sealing key ends on {ends_at:%Y-%m-%d}: {REPLACE}")
     else:
         yield Finding(True, f"sealing key until {ends_at:%Y-%m-%d}")
 

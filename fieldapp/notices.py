@@ -10,7 +10,6 @@ from sqlalchemy import func, select
 
 from fieldapp.models import Notice, Organisation, db
 from fieldapp.policies import Policy
-from sync.tables import sync_clock
 
 
 def number_notices(organisation: Organisation, policy: Policy, state: dict[str, Any]) -> None:
@@ -40,9 +39,11 @@ def number_notices(organisation: Organisation, policy: Policy, state: dict[str, 
 
 
 def _next_number(organisation: Organisation, policy: Policy, operation_id: str, on: date) -> str:
-    # The clock's row is the lock of the organisation: two units do not count at once.
+    # Two units do not count at once.  Not the clock's row: that one is taken last of all.
     db.session.execute(
-        select(sync_clock.c.rev).where(sync_clock.c.org_id == organisation.id).with_for_update()
+        select(Organisation.id)
+        .where(Organisation.id == organisation.id)
+        .with_for_update(key_share=True)
     )
     last = db.session.scalar(
         select(func.max(Notice.count)).where(

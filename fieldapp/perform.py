@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
+from sqlalchemy.exc import OperationalError
 
 from fieldapp import __version__, blobs, jobs
 from fieldapp.context import visits_holding
@@ -192,6 +193,8 @@ class Unit:
         """Write the visit; operations that cannot be folded are marked and left out."""
         try:
             return self._write(visit, [*held, *(item.received for item in new)])
+        except OperationalError:
+            raise  # the database's trouble, not the operations': the phone sends them again
         except Exception:
             log.exception("folding visit %s failed; looking for the operation", visit.id)
         sound: list[Received] = []
@@ -206,6 +209,8 @@ class Unit:
     def _can_write(self, visit: Visit, received: Sequence[Received]) -> bool:
         try:
             self._write(visit, received)
+        except OperationalError:
+            raise
         except Exception:
             return False
         return True

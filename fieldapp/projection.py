@@ -54,7 +54,7 @@ def _engineer(unit: Unit, fields: Mapping[str, Any]) -> str | None:
     """The engineer assigned, when it is a person of this organisation."""
     value = _value(fields, "assignment")
     id_ = str(value.get("engineer") or "") if isinstance(value, Mapping) else ""
-    person = db.session.get(Person, id_) if id_ else None
+    person = db.session.get(Person, id_) if id_.isprintable() else None
     return person.id if person is not None and person.org_id == unit.organisation.id else None
 
 

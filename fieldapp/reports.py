@@ -48,7 +48,7 @@ def prepare_key(now: datetime) -> None:
     with _alone(folder):
         if (folder / "seal.key.pem").exists() and (folder / "seal.crt.pem").exists():
             return
-        (folder / "seal.key.pem").unlink(missing_ok=True)  # without certificate: half made
+        (folder / "seal.key.pem").unlink(missing_ok=True)  # without its certificate: half made
         owner = db.session.scalars(select(Organisation).limit(1)).first()
         key = seal.make_key(owner.name if owner else "fieldapp", from_at=now)
         descriptor = os.open(folder / "seal.key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

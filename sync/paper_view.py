@@ -280,7 +280,7 @@ class PaperView:
                 {
                     "name": name if state == "shown" else None,
                     "state": state,
-                    "caption": self._text(entry["value"].get("caption") or "", LINE),
+                    "caption": self._text(_plain(entry["value"].get("caption") or ""), LINE),
                     "sha256": self._text(sha256, 64),
                     "at": entry["wall_at"],
                     "author": self.person(entry["author"]),

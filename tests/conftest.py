@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from fieldapp import create_app
@@ -19,6 +20,10 @@ from tests import cast, phones
 from tests.phones import Phone, Somebody
 
 ROOT = Path(__file__).parent.parent
+
+# No test asserts a time, hypothesis's own deadlines included: a busy machine is no fault.
+settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,9 @@ import { openDB } from "../vendor/idb.js"
 const VERSION = 1
 const KEEP_MS = 30 * 24 * 60 * 60 * 1000
 
+/** The note that lists photos by hash, `{visit, sent}`: their bytes are read only to show or send. */
+const PHOTOS = "photos"
+
 /** Connections by database name; a browser may close any of them at any time. */
 const open = new Map()
 
@@ -139,8 +142,12 @@ export function keepReceipts(person, receipts, notes) {
 /** The server forgot (a backup was restored): everything still kept here is sent again. */
 export function unsendAll(person) {
   return use(of(person), async (db) => {
-    const tx = db.transaction("outbox", "readwrite", STRICT)
-    for (const row of await tx.store.getAll()) tx.store.put({ ...row, state: "unsent" })
+    const tx = db.transaction(["outbox", "meta"], "readwrite", STRICT)
+    const [outbox, meta] = [tx.objectStore("outbox"), tx.objectStore("meta")]
+    for (const row of await outbox.getAll()) outbox.put({ ...row, state: "unsent" })
+    const photos = Object.entries((await meta.get(PHOTOS)) ?? {})
+    const unsent = photos.map(([sha256, photo]) => [sha256, { ...photo, sent: false }])
+    meta.put(Object.fromEntries(unsent), PHOTOS)
     await tx.done
   })
 }
@@ -159,15 +166,15 @@ export function readVisit(person, visit) {
  */
 export function keepPull(person, { changed, removed, settled, notes }) {
   return use(of(person), async (db) => {
-    const tx = db.transaction(["visits", "outbox", "blobs", "meta"], "readwrite", STRICT)
+    const tx = db.transaction(["visits", "outbox", "meta"], "readwrite", STRICT)
     const [visits, outbox] = [tx.objectStore("visits"), tx.objectStore("outbox")]
     for (const row of changed) visits.put(row)
-    const blobs = await tx.objectStore("blobs").getAll()
+    const photos = Object.values((await tx.objectStore("meta").get(PHOTOS)) ?? {})
     for (const { visit, reason } of removed) {
       const rows = await outbox.index("visit").getAll(visit)
       const waits =
         rows.some((row) => row.state === "unsent") ||
-        blobs.some((blob) => blob.visit === visit && !blob.sent)
+        photos.some((photo) => photo.visit === visit && !photo.sent)
       const row = await visits.get(visit)
       if (!waits) visits.delete(visit)
       else if (row) visits.put({ ...row, removed: reason })
@@ -188,8 +195,13 @@ export function keepPull(person, { changed, removed, settled, notes }) {
 /** Keep a photo. Bytes, not a Blob: some phones lose Blobs in their databases. */
 export function keepBlob(person, blob) {
   return use(of(person), async (db) => {
-    const tx = db.transaction("blobs", "readwrite", STRICT)
-    if (!(await tx.store.get(blob.sha256))) tx.store.put({ ...blob, sent: false })
+    const tx = db.transaction(["blobs", "meta"], "readwrite", STRICT)
+    const [blobs, meta] = [tx.objectStore("blobs"), tx.objectStore("meta")]
+    const photos = (await meta.get(PHOTOS)) ?? {}
+    if (!photos[blob.sha256]) {
+      blobs.put(blob)
+      meta.put({ ...photos, [blob.sha256]: { visit: blob.visit, sent: false } }, PHOTOS)
+    }
     await tx.done
   })
 }
@@ -198,20 +210,18 @@ export function readBlob(person, sha256) {
   return use(of(person), (db) => db.get("blobs", sha256))
 }
 
-/** Photos the server does not hold yet. */
-export function readUnsentBlobs(person) {
-  return use(of(person), async (db) => {
-    const blobs = await db.getAll("blobs")
-    return blobs.filter((blob) => !blob.sent)
-  })
+/** Photos the server does not hold yet, without their bytes: every page counts them. */
+export async function readUnsentPhotos(person) {
+  const photos = Object.entries((await readMeta(person, PHOTOS)) ?? {})
+  return photos.filter(([, photo]) => !photo.sent).map(([sha256, { visit }]) => ({ sha256, visit }))
 }
 
 /** The server holds this photo. The local bytes go with the visit, not before. */
 export function markBlobSent(person, sha256) {
   return use(of(person), async (db) => {
-    const tx = db.transaction("blobs", "readwrite", STRICT)
-    const blob = await tx.store.get(sha256)
-    if (blob) tx.store.put({ ...blob, sent: true })
+    const tx = db.transaction("meta", "readwrite", STRICT)
+    const photos = await tx.store.get(PHOTOS)
+    tx.store.put({ ...photos, [sha256]: { ...photos[sha256], sent: true } }, PHOTOS)
     await tx.done
   })
 }

@@ -12,10 +12,11 @@ import {
   keepPull,
   keepReceipts,
   markBlobSent,
+  readBlob,
   readMeta,
   readOutbox,
   readSetting,
-  readUnsentBlobs,
+  readUnsentPhotos,
   readVisits,
   unsendAll,
   writeMeta,
@@ -131,8 +132,9 @@ async function notice(person, epoch) {
 }
 
 async function pushBlobs(person) {
-  const blobs = await readUnsentBlobs(person.id)
-  for (const { sha256: name, bytes } of blobs) {
+  const photos = await readUnsentPhotos(person.id)
+  for (const { sha256: name } of photos) {
+    const { bytes } = await readBlob(person.id, name)
     const headers = await authority(person)
     const head = await fetch(`/sync/blobs/${name}`, { method: "HEAD", headers, ...PLAIN })
     if (!head.headers.get("Fieldapp-Protocol")) throw new NoAnswer(head.status, "blob.no-answer")
@@ -156,7 +158,7 @@ async function pushBlobs(person) {
     }
     await markBlobSent(person.id, name)
   }
-  return blobs.length > 0
+  return photos.length > 0
 }
 
 async function pull(person) {

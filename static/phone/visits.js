@@ -3,7 +3,7 @@
 import { catalogue } from "./generated.js"
 import { overlay } from "./overlay.js"
 import { Problem } from "./problem.js"
-import { readMeta, readOutbox, readSetting, readUnsentBlobs, readVisit, readVisits } from "./store.js"
+import { readMeta, readOutbox, readSetting, readUnsentPhotos, readVisit, readVisits } from "./store.js"
 
 /** Who is signed in on this phone; Problem("access.sign-in") while it is locked. */
 export async function currentPerson() {
@@ -21,20 +21,20 @@ export function policyOf(person) {
 export async function visitFor(person, visit) {
   const row = await readVisit(person.id, visit)
   if (!row) throw new Problem("visit.not-found")
-  const [operations, blobs, paused] = await Promise.all([
+  const [operations, photos, paused] = await Promise.all([
     readOutbox(person.id, visit),
-    readUnsentBlobs(person.id),
+    readUnsentPhotos(person.id),
     readMeta(person.id, "paused"),
   ])
-  return shown(person, row, operations, blobs, paused)
+  return shown(person, row, operations, photos, paused)
 }
 
 /** The states of all visits that this phone holds. */
 export async function allVisits(person) {
-  const [rows, operations, blobs, paused] = await Promise.all([
+  const [rows, operations, photos, paused] = await Promise.all([
     readVisits(person.id),
     readOutbox(person.id),
-    readUnsentBlobs(person.id),
+    readUnsentPhotos(person.id),
     readMeta(person.id, "paused"),
   ])
   return rows.map((row) =>
@@ -42,19 +42,19 @@ export async function allVisits(person) {
       person,
       row,
       operations.filter((each) => each.visit === row.visit),
-      blobs,
+      photos,
       paused,
     ),
   )
 }
 
-function shown(person, row, operations, blobs, paused) {
+function shown(person, row, operations, unsentPhotos, paused) {
   const bodies = (state) => operations.filter((each) => each.state === state).map((each) => each.body)
   const [held, unsent] = [bodies("held"), bodies("unsent")]
   let state = row.state
   if (held.length) state = overlay(state, held, catalogue, true)
   if (unsent.length) state = overlay(state, unsent, catalogue, false)
-  const photos = blobs.filter((blob) => blob.visit === row.visit).length
+  const photos = unsentPhotos.filter((photo) => photo.visit === row.visit).length
   const pulled = row.state.sync
   return {
     ...state,

@@ -50,7 +50,10 @@ BAD = {
     "a second main heading": ("<h1>again</h1>", "main headings"),
     "a button too small for a thumb": ('<button class="tiny">x</button>', "px to hit"),
     "a field without a label": ('<input class="big">', "has no label"),
-    "a choice without a question": ('<label class="big"><input type="radio">a</label>', "named group"),
+    "a choice without a question": (
+        '<label class="big"><input type="radio">a</label>',
+        "named group",
+    ),
     "a picture without words": ('<img class="big" src="/static/icons/icon.svg">', "without words"),
     "a text cut off": ('<p class="cut">cut off on the right side</p>', "wider than its box"),
     "two texts in one place": ('<p>below</p><p class="up">above it</p>', "lie over each other"),

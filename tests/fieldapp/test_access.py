@@ -149,6 +149,12 @@ def test_signing_out_is_final_and_needs_a_button(client_of, erin):
     assert client.get("/visits").location == "/sign-in"
 
 
+def test_an_answer_on_its_way_does_not_undo_a_sign_out(app, erin):
+    client = app.test_client()
+    sign_in(client, "erin")
+    assert "Set-Cookie" not in client.get("/visits").headers
+
+
 def test_the_language_chosen_before_signing_in_stays(app, erin):
     client = app.test_client()
     client.post("/language", data={"language": "zh_CN", "back": "/sign-in"}, headers=PAGE)

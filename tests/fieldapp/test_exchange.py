@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event, func, select
+from sqlalchemy.exc import OperationalError
 
 from fieldapp.ids import mint_id
 from fieldapp.models import Device, Organisation, Person, Visit, WorkOrder, db
@@ -409,6 +410,20 @@ def test_a_projection_that_raises_flags_that_operation_only(app, visit, erin_pho
     states = erin_phone.receipts(erin_phone.note(visit, "poison"), erin_phone.note(visit, "good"))
     assert states == [("flagged", ["operation.fold-failed"]), ("merged", [])]
     assert [entry["value"]["text"] for entry in state_of(app, visit)["entries"]] == ["good"]
+
+
+def test_a_database_in_trouble_is_not_the_operations_fault(app, visit, erin_phone, monkeypatch):
+    """A deadlock must not brand a note for ever: it comes again."""
+    from fieldapp import perform
+
+    def deadlock(*_):
+        raise OperationalError("UPDATE", {}, Exception("deadlock detected"))
+
+    note = erin_phone.note(visit)
+    with monkeypatch.context() as patch:
+        patch.setattr(perform, "project", deadlock)
+        refuse(app, erin_phone.push(note), 503, "server.busy")
+    assert erin_phone.receipts(note) == [("merged", [])]
 
 
 def test_five_hundred_operations_go_in_one_push(app, visit_of, erin, erin_phone):

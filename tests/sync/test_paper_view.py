@@ -74,3 +74,8 @@ def test_a_character_without_a_glyph_is_spelled_out_only_when_asked() -> None:
     assert view_of(note).rows("note")[0]["value"]["text"] == "好\U0001f600"
     spelled = view_of(note, replace_missing=True)
     assert spelled.rows("note")[0]["value"]["text"] == "好[U+1F600]"
+
+
+def test_a_caption_of_any_type_is_printed() -> None:
+    view = view_of(entry("photo", 1, sha256="0" * 64, caption=["面板", {"a": 1}]))
+    assert [photo["caption"] for photo in view.photos()] == ['["面板", {"a": 1}]']
