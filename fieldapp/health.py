@@ -25,10 +25,7 @@ LIBRARIES = {
     "harfbuzz-subset": "libharfbuzz-subset0",
 }
 KEY_DAYS = 60
-REPLACE = (
-    "keep its certificate, renamed from seal.crt.pem to old.crt.pem or the like, "
-    "remove seal.key.pem and run fieldapp init"
-)
+REPLACE = "remove seal.key.pem and run fieldapp init, which keeps the old certificate"
 FREE_BYTES = 1_000_000_000
 
 
@@ -91,7 +88,7 @@ def _key(now: datetime) -> Iterator[Finding]:
         return
     ends_at = key.certificate.not_valid_after_utc
     if ends_at - now < timedelta(days=KEY_DAYS):
-        yield Finding(False, f"the sealing key ends on {ends_at:%Y-%m-%d}: {REPLACE}")
+        yield Finding(False, f"the sealing key in {folder} ends on {ends_at:%Y-%m-%d}: {REPLACE}")
     else:
         yield Finding(True, f"sealing key until {ends_at:%Y-%m-%d}")
 

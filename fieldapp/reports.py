@@ -42,13 +42,18 @@ _TOKEN = re.compile("[0-9a-f]{32}")
 
 
 def prepare_key(now: datetime) -> None:
-    """Make the key that seals papers, unless this installation has one."""
+    """Make the key that seals papers, unless this installation has one.
+
+    The certificate of a key that was taken away stays: its papers are still ours.
+    """
     folder = _key_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _alone(folder):
         if (folder / "seal.key.pem").exists() and (folder / "seal.crt.pem").exists():
             return
         (folder / "seal.key.pem").unlink(missing_ok=True)  # without its certificate: half made
+        if (folder / "seal.crt.pem").exists():
+            (folder / "seal.crt.pem").rename(folder / f"until-{now:%Y%m%dT%H%M%S}.crt.pem")
         owner = db.session.scalars(select(Organisation).limit(1)).first()
         key = seal.make_key(owner.name if owner else "fieldapp", from_at=now)
         descriptor = os.open(folder / "seal.key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -14,10 +14,13 @@ import { keepBlob, readBlob, writeSetting } from "./store.js"
 import { validate } from "./validate.js"
 import { allVisits, currentPerson, policyOf, visitFor } from "./visits.js"
 
+/** "Today" of a person without visits, who has no organisation's offsets yet. */
+const NO_VISITS_OFFSETS = [["1970-01-01T00:00:00Z", 480]]
+
 get("/visits", async () => {
   const person = await currentPerson()
   const states = await allVisits(person)
-  const offsets = states.length ? states[0].context.organisation.offsets : [["", 480]]
+  const offsets = states.length ? states[0].context.organisation.offsets : NO_VISITS_OFFSETS
   const today = day(now(), offsets)
   return page("engineer/visits.html", visitsPage(person, states, await policyOf(person), today))
 })
@@ -48,6 +51,7 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
     ...(posted.entry ? [["entry", posted.entry[0]]] : []),
   ])
   const fields = fieldsOf(kind, state, about)
+  if (kind.policy === "void") entryOf(state, about)
   let value = readValue(fields, posted, offsetsOf(state))
   let findings = validate(fields, value, choicesOf(policy, value.list), coverage)
   if (!findings.length && kind.policy === "sign") findings = await unsigned(state, policy, posted)
@@ -116,9 +120,12 @@ function entryOf(state, about) {
   return entry
 }
 
-/** The fields the form asks for; a correction asks for those of its entry. */
+/** The fields the form asks for; a correction asks for those of its entry, never a signature's. */
 function fieldsOf(kind, state, about) {
-  return kind.policy === "correction" ? catalogue[entryOf(state, about).kind].fields : kind.fields
+  if (kind.policy !== "correction") return kind.fields
+  const corrected = catalogue[entryOf(state, about).kind]
+  if (corrected.policy !== "add") throw new Problem("entry.not-found")
+  return corrected.fields
 }
 
 /** The values a form shows first: what is there for a set or a correction, else defaults. */

@@ -68,3 +68,14 @@ def test_a_phone_signed_out_without_signal_shows_nothing_and_loses_nothing(
     phone.open(f"/visits/{visit}")
     phone.waits_for_sync("1/1")
     assert server.journal_kinds(visit, "liqiang") == ["note"]
+
+
+def test_a_wrong_entry_and_a_wrong_noun_get_a_page_on_the_phone(
+    liqiang_phone: Phone, server: Server
+):
+    phone, visit = liqiang_phone, server.visit_of("liqiang")
+    phone.record(visit, "notes", text="试")
+    for address in ("voids?entry=nobody", "corrections?entry=nobody", "no-such-noun"):
+        phone.open(f"/visits/{visit}/{address}")
+        assert phone.page.locator("h1").count() == 1
+        assert "遇到问题" in phone.page.inner_text("h1")

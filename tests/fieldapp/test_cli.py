@@ -1,6 +1,11 @@
 """What the operator reads in the terminal."""
 
+import contextlib
 import os
+import re
+import shutil
+import sqlite3
+import stat
 import subprocess
 import sys
 
@@ -65,3 +70,195 @@ def test_good_sheets_are_told_as_counts(installation, tmp_path):
     done = fieldapp(installation, "import", str(tmp_path), LANG="zh_CN.UTF-8")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "1 parts created\n"
+
+
+# Without an installation
+
+
+def told(done):
+    """The one sentence somebody is told when nothing can be done."""
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+COMMANDS = ["demo", "doctor", "import", "init", "serve", "user", "verify"]
+
+
+def test_help_lists_the_commands_and_makes_nothing(tmp_path):
+    done = fieldapp(tmp_path / "new", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = done.stdout.partition("Commands:")[2]
+    assert re.findall(r"^  (\S+)", listed, re.MULTILINE) == COMMANDS
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("command", [[name] for name in COMMANDS] + [["user", "add"]])
+def test_every_command_explains_itself(tmp_path, command):
+    done = fieldapp(tmp_path / "new", *command, "--help")
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("arguments", [["teleport"], ["user", "delete"], ["init", "--force"]])
+def test_what_is_no_command_is_a_sentence(tmp_path, arguments):
+    done = fieldapp(tmp_path / "new", *arguments)
+    assert done.returncode == 2
+    assert told(done).startswith("Error: No such ")
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"FIELDAPP_PORT": "many"}, "FIELDAPP_PORT must be a whole number, not 'many'"),
+        ({"FIELDAPP_THREADS": "0"}, "FIELDAPP_THREADS must be at least 1, not 0"),
+        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "nosuch://here"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "oracle://here"}, "DATABASE_URL"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(tmp_path, environment, sentence):
+    done = fieldapp(tmp_path / "new", "init", **environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("fieldapp: ")
+    assert sentence in done.stderr
+
+
+# An installation
+
+
+def count(folder, table):
+    with contextlib.closing(sqlite3.connect(folder / "fieldapp.sqlite")) as database:
+        return database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+
+
+def test_init_makes_tables_and_a_key_once(tmp_path):
+    folder = tmp_path / "new"
+    done = fieldapp(folder, "init")
+    assert (done.returncode, done.stdout) == (0, f"ready: {folder}\n")
+    key = folder / "keys" / "seal.key.pem"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert stat.S_IMODE((folder / "session.key").stat().st_mode) == 0o600
+    assert count(folder, "visit") == 0
+    before = {path.name: path.read_bytes() for path in (folder / "keys").iterdir()}
+    assert fieldapp(folder, "init").returncode == 0
+    assert {path.name: path.read_bytes() for path in (folder / "keys").iterdir()} == before
+
+
+def add(folder, account="erin", name="Erin Ng", role="engineer", password="correct horse", *more):
+    return fieldapp(
+        folder, "user", "add", account, "--name", name, "--role", role, "--password", password,
+        *more,
+    )  # fmt: skip
+
+
+def test_an_account_is_given_once(installation):
+    before = count(installation, "person")
+    assert add(installation).stdout == "Erin Ng may sign in as erin\n"
+    again = add(installation, name="Another Erin")
+    assert again.returncode == 1
+    assert told(again) == "Error: the account erin exists already"
+    assert count(installation, "person") == before + 1
+    assert count(installation, "organisation") == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"role": "boss"},
+        {"account": "e li"},
+        {"account": ""},
+        {"account": "e" * 61},
+        {"name": " "},
+        {"name": "E" * 101},
+        {"password": ""},
+        {"password": "x" * 201},
+    ],
+    ids=str,
+)
+def test_nobody_is_added_who_could_not_sign_in(installation, wrong):
+    before = count(installation, "person")
+    done = add(installation, **{"account": "eli"} | wrong)
+    assert done.returncode in (1, 2)
+    assert told(done).startswith("Error: ")
+    assert count(installation, "person") == before
+
+
+def test_somebody_without_a_role_is_not_added(installation):
+    done = fieldapp(installation, "user", "add", "eli", "--name", "Eli", "--password", "x")
+    assert done.returncode == 2
+    assert "--role" in told(done)
+
+
+def test_the_first_person_of_another_organisation_brings_it_along(installation, tmp_path):
+    folder = tmp_path / "two"
+    shutil.copytree(installation, folder)
+    done = add(folder, "olly", "Olly Out", "dispatcher", "correct horse", "--organisation", "Else")
+    assert done.returncode == 0
+    assert count(folder, "organisation") == 2
+    unsaid = add(folder, "eli")
+    assert unsaid.returncode == 1
+    assert "name one with --organisation" in told(unsaid)
+
+
+def test_a_bad_import_stores_nothing(installation, tmp_path):
+    before = count(installation, "part"), count(installation, "customer")
+    (tmp_path / "customers.csv").write_text("code,name\nC1,Brook\n", "utf-8")
+    (tmp_path / "parts.csv").write_text("code,name\nBAT-13,battery\nBAT-14,\n", "utf-8")
+    done = fieldapp(installation, "import", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == "parts.csv, line 3: name is empty.\n"
+    assert (count(installation, "part"), count(installation, "customer")) == before
+
+
+def test_an_import_needs_a_folder_an_organisation_and_somebody_of_the_desk(installation, tmp_path):
+    assert fieldapp(installation, "import", str(tmp_path / "nowhere")).returncode == 2
+    done = fieldapp(tmp_path / "new", "import", str(tmp_path))
+    assert (done.returncode, "add a person first" in told(done)) == (1, True)
+    assert add(tmp_path / "new").returncode == 0
+    done = fieldapp(tmp_path / "new", "import", str(tmp_path))
+    assert (done.returncode, "--author" in told(done)) == (1, True)
+    done = fieldapp(installation, "import", str(tmp_path), "--author", "nobody")
+    assert (done.returncode, "--author" in told(done)) == (1, True)
+
+
+def test_the_demo_is_prepared_once(tmp_path):
+    done = fieldapp(tmp_path, "demo", "--prepare-only", "--port", "8123")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "fieldapp: http://127.0.0.1:8123"
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["engineer", "liqiang"],
+        ["engineer", "zhoukai"],
+        ["dispatcher", "chen"],
+        ["manager", "fang"],
+        ["admin", "admin"],
+    ]
+    visits = count(tmp_path, "visit"), count(tmp_path, "journal"), count(tmp_path, "person")
+    assert fieldapp(tmp_path, "demo", "--prepare-only", "--port", "8123").stdout == done.stdout
+    assert (
+        count(tmp_path, "visit"),
+        count(tmp_path, "journal"),
+        count(tmp_path, "person"),
+    ) == visits
+
+
+def test_the_demo_takes_nobodys_account(installation, tmp_path):
+    folder = tmp_path / "mine"
+    shutil.copytree(installation, folder)
+    assert add(folder, "admin", "Mine", "admin").returncode == 0
+    done = fieldapp(folder, "demo", "--prepare-only")
+    assert done.returncode == 1
+    assert told(done) == "Error: the accounts of the demo belong to another organisation"
+
+
+def test_the_doctor_ends_with_what_it_found(installation, tmp_path):
+    done = fieldapp(installation, "doctor")
+    assert done.returncode == 0, done.stdout
+    assert all(line.startswith("ok   ") for line in done.stdout.splitlines())
+    done = fieldapp(tmp_path / "new", "doctor")
+    assert done.returncode == 1
+    bad = [line for line in done.stdout.splitlines() if line.startswith("BAD  ")]
+    assert len(bad) == 2
+    assert all("run fieldapp init" in line for line in bad)

@@ -991,7 +991,6 @@ def test_a_key_that_was_half_made_is_made_again(app):
 def test_a_paper_of_a_replaced_key_stays_genuine(app, signed, visit_of, erin, erin_phone, work):
     with app.app_context():
         folder = reports._key_folder()
-        (folder / "seal.crt.pem").rename(folder / "2026.crt.pem")
         (folder / "seal.key.pem").unlink()
         reports.prepare_key(datetime.now(UTC))
     newer = visit_of(erin, "PG-2")
