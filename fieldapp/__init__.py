@@ -72,6 +72,7 @@ def create_app(settings: Mapping[str, object] | None = None) -> Flask:
     access.guard(app)
     # Pages stay uncompressed: secrets beside reflected text can be guessed from their length.
     app.config["COMPRESS_MIMETYPES"] = COMPRESSED
+    app.config["COMPRESS_ALGORITHM"] = ["br", "gzip"]  # brotli makes the worker smallest
     Compress(app)
     for module in (engineer, desk, exchange, verify, phone):
         app.register_blueprint(module.bp)

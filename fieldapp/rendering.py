@@ -218,7 +218,8 @@ def work(pipe: Connection, environment: Callable[[str], Any], memory_bytes: int)
     os.environ["FONTCONFIG_FILE"] = str(FONTS_CONF)
     importlib.import_module("weasyprint")
     environments = functools.cache(environment)
-    pipe.send_bytes(b"ready")
+    with contextlib.suppress(BrokenPipeError):  # the server ended meanwhile
+        pipe.send_bytes(b"ready")
     while True:
         try:
             job = pipe.recv()

@@ -81,15 +81,17 @@ export async function synchronise() {
   if (!person) return false
   return navigator.locks.request("fieldapp-sync", { ifAvailable: true }, async (lock) => {
     if (!lock) return false
+    let changed = false
     try {
-      const pushed = await push(person)
-      const sent = await pushBlobs(person)
-      const pulled = await pull(person)
+      changed = await push(person)
+      changed = (await pushBlobs(person)) || changed
+      changed = (await pull(person)) || changed
       await writeMeta(person.id, { paused: "" })
-      return pushed || sent || pulled
+      return changed
     } catch (error) {
-      if (error instanceof NoAnswer) await writeMeta(person.id, { paused: error.code })
-      else if (!(error instanceof TypeError)) throw error // fetch rejects with TypeError: no network
+      if (error instanceof TypeError) return changed // fetch rejects with it: no network
+      if (!(error instanceof NoAnswer)) throw error
+      await writeMeta(person.id, { paused: error.code })
       return true
     }
   })
