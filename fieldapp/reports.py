@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from fieldapp import blobs, jobs
@@ -151,30 +151,25 @@ def find_due(now: datetime) -> list[str]:
     )  # fmt: skip
     due = set(db.session.scalars(never))
     kinds = [name for name, on_paper in ON_PAPER.items() if on_paper != "never"]
-    newest: dict[str, Report] = {}
-    for report in db.session.scalars(
-        select(Report)
-        .where(Report.sealed_at > now - timedelta(days=DUE_DAYS))
-        .order_by(Report.revision)
-    ):
-        newest[report.visit_id] = report
-    for visit_id, report in newest.items():
-        entry = select(journal.c.id).where(
-            journal.c.org_id == report.org_id,
-            journal.c.visit_id == visit_id,
-            journal.c.kind.in_(kinds),
-            journal.c.received_ms >= int(report.sealed_at.timestamp() * 1000),
+    is_recent = Report.sealed_at > now - timedelta(days=DUE_DAYS)
+    entries = db.session.execute(
+        select(Report.visit_id, func.max(Report.sealed_at), func.max(journal.c.received_ms))
+        .join(
+            journal,
+            (journal.c.org_id == Report.org_id) & (journal.c.visit_id == Report.visit_id),
         )
-        photo = (
-            select(Blob.sha256)
-            .join(
-                BlobReference,
-                (BlobReference.org_id == Blob.org_id) & (BlobReference.sha256 == Blob.sha256),
-            )
-            .where(BlobReference.visit_id == visit_id, Blob.complete_at >= report.sealed_at)
-        )
-        if db.session.execute(entry.limit(1)).first() or db.session.execute(photo.limit(1)).first():
-            due.add(visit_id)
+        .where(is_recent, journal.c.kind.in_(kinds))
+        .group_by(Report.visit_id)
+    )
+    due.update(id_ for id_, sealed_at, ms in entries if ms >= int(sealed_at.timestamp() * 1000))
+    photos_here = db.session.execute(
+        select(Report.visit_id, func.max(Report.sealed_at), func.max(Blob.complete_at))
+        .join(BlobReference, BlobReference.visit_id == Report.visit_id)
+        .join(Blob, (Blob.org_id == BlobReference.org_id) & (Blob.sha256 == BlobReference.sha256))
+        .where(is_recent, Blob.complete_at.is_not(None))
+        .group_by(Report.visit_id)
+    )
+    due.update(id_ for id_, sealed_at, complete_at in photos_here if complete_at >= sealed_at)
     return sorted(due)
 
 

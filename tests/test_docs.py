@@ -15,11 +15,12 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "STYLE.md",
-    ROOT / "sync" / "README.md",
+    *sorted(ROOT.glob("*/README.md")),
+    *sorted(ROOT.glob("*/*/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 _PATH = re.compile(
-    r"[`(](?!http)((?:docs|fieldapp|sync|templates|static|tests|bench)/[\w./-]*|[\w-]+\.md)[`)]"
+    r"[`(\"](?!http)((?:docs|fieldapp|sync|templates|static|tests|bench)/[\w./-]*|[\w-]+\.md)[`)\"]"
 )
 
 
@@ -72,3 +73,41 @@ def test_every_command_is_in_the_readme():
 def test_the_changelogs_first_heading_is_the_version():
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert re.search(r"^## \d+\.\d+\.\d+$", text, re.MULTILINE)
+
+
+def named_in(document: str) -> list[str]:
+    """What the rows of a document's tables are about, in their order."""
+    text = (ROOT / "docs" / document).read_text("utf-8")
+    return re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
+
+
+def test_nothing_is_documented_that_is_not_there():
+    assert named_in("settings.md") == [setting.variable for setting in SETTINGS]
+    assert named_in("operations.md") == [kind.name for kind in catalogue.KINDS]
+    assert named_in("problems.md") == [kind.code for kind in problems.KINDS]
+
+
+def test_no_command_is_named_that_is_none():
+    for document in DOCUMENTS:
+        for name in re.findall(r"`fieldapp ([a-z]+)", document.read_text("utf-8")):
+            assert name in main.commands, f"{document.name}: fieldapp {name}"
+
+
+def test_who_may_and_what_stands_on_paper_is_documented():
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    for kind in catalogue.KINDS:
+        assert f"| {kind.policy} | {kind.on_paper} | {', '.join(kind.roles)} |" in next(
+            line for line in text.splitlines() if line.startswith(f"| `{kind.name}` |")
+        )
+
+
+def test_a_path_that_does_not_exist_would_be_found(tmp_path):
+    document = tmp_path / "README.md"
+    document.write_text('`sync/nothing.py`, [this](docs/none.md), <img src="docs/none.png">')
+    assert paths_in(document) == {"sync/nothing.py", "docs/none.md", "docs/none.png"}
+
+
+def test_no_document_names_a_folder_of_somebodys_machine():
+    for document in DOCUMENTS:
+        folders = r"(?<![\w.`/>])/(home|root|work|tmp|Users|opt|srv)/\w"
+        assert not re.search(folders, document.read_text("utf-8")), document.name

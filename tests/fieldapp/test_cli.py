@@ -146,7 +146,10 @@ def test_init_makes_tables_and_a_key_once(tmp_path):
     assert {path.name: path.read_bytes() for path in (folder / "keys").iterdir()} == before
 
 
-def add(folder, account="erin", name="Erin Ng", role="engineer", password="correct horse", *more):
+PASSWORD = "correct horse"
+
+
+def add(folder, account="erin", name="Erin Ng", role="engineer", password=PASSWORD, *more):
     return fieldapp(
         folder, "user", "add", account, "--name", name, "--role", role, "--password", password,
         *more,
@@ -188,13 +191,13 @@ def test_nobody_is_added_who_could_not_sign_in(installation, wrong):
 def test_somebody_without_a_role_is_not_added(installation):
     done = fieldapp(installation, "user", "add", "eli", "--name", "Eli", "--password", "x")
     assert done.returncode == 2
-    assert "--role" in told(done)
+    assert "Missing option '--role'" in done.stderr
 
 
 def test_the_first_person_of_another_organisation_brings_it_along(installation, tmp_path):
     folder = tmp_path / "two"
     shutil.copytree(installation, folder)
-    done = add(folder, "olly", "Olly Out", "dispatcher", "correct horse", "--organisation", "Else")
+    done = add(folder, "olly", "Olly Out", "dispatcher", PASSWORD, "--organisation", "Else")
     assert done.returncode == 0
     assert count(folder, "organisation") == 2
     unsaid = add(folder, "eli")

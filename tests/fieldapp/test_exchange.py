@@ -995,7 +995,9 @@ def test_twelve_writers_and_a_poller_lose_nothing(app, visit_of, erin, erin_phon
     assert len(pulled) >= 12
 
 
-def test_twenty_edits_at_once_from_phone_and_desk_lose_no_value(app, visit, dana, erin_phone):
+def test_twenty_edits_at_once_from_phone_and_desk_lose_no_value(
+    app, visit, dana, erin_phone, client_of
+):
     head = {"fault/text": state_of(app, visit)["fields"]["fault/text"]["heads"]}
     texts = [f"text {number}" for number in range(20)]
     failed = []
@@ -1024,6 +1026,8 @@ def test_twenty_edits_at_once_from_phone_and_desk_lose_no_value(app, visit, dana
         row = db.session.get_one(Visit, visit)
         assert row.conflict_count == 1
         assert merge.fold(received_of(row), visit)["fields"]["fault/text"] == cell
+    review = client_of(dana).get(f"/desk/visits/{visit}").text
+    assert [text for text in texts if f">{text}</span>" not in review] == []
 
 
 def test_a_visit_of_two_days_on_one_order_is_verified_on_both(
