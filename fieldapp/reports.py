@@ -169,7 +169,7 @@ def find_due(now: datetime) -> list[str]:
         .where(is_recent, Blob.complete_at.is_not(None))
         .group_by(Report.visit_id)
     )
-    due.update(id_ for id_, sealed_at, complete_at in photos_here if complete_at >= sealed_at)
+    due.update(id_ for id_, sealed_at, at in photos_here if at is not None and at >= sealed_at)
     return sorted(due)
 
 
