@@ -365,7 +365,7 @@ def _left_out(received: Received) -> Received:
 
 
 def _asks_for_paper(state: merge.State) -> bool:
-    """Whether the customer signed or refused to."""
-    return any(not entry["voids"] for entry in state["signatures"]) or any(
-        entry["kind"] == "refusal" and not entry["voids"] for entry in state["entries"]
+    """Whether the customer signed or refused to, be it taken back: a sealed paper must say so."""
+    return bool(state["signatures"]) or any(
+        entry["kind"] == "refusal" for entry in state["entries"]
     )
