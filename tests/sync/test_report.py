@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,8 +32,6 @@ os.environ["FONTCONFIG_FILE"] = str(glyphs.FONTS_CONF)
 ROOT = Path(sync.__file__).parent.parent
 CHINESE = report_environment("zh_CN")
 ENGLISH = report_environment("en")
-
-pytestmark = pytest.mark.skipif(shutil.which("pdftotext") is None, reason="poppler-utils missing")
 
 
 def made(paper: Any, **options: Any) -> bytes:
