@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import secrets
 from datetime import datetime
 from typing import Any, TypeGuard
 
@@ -54,13 +55,19 @@ def read(org_id: str, name: str) -> bytes | None:
 
 
 def write(org_id: str, name: str, data: bytes) -> None:
-    """Store ``data`` as ``name``, replacing it."""
+    """Store ``data`` as ``name``, replacing it; nobody ever reads half of it."""
     files, root = _storage()
     path = f"{root}/{org_id}/{name}"
+    # An object store shows an object when it is whole; in a folder a new file must take its place.
+    is_folder = "file" in _names(files.protocol)
+    target = f"{path}.{secrets.token_hex(8)}.new" if is_folder else path
     for _ in range(2):  # a folder of pieces may be tidied away at this moment
         files.makedirs(path.rpartition("/")[0], exist_ok=True)
         try:
-            return files.pipe_file(path, data)  # type: ignore[no-any-return]
+            files.pipe_file(target, data)
+            if is_folder:
+                files.mv(target, path)
+            return
         except FileNotFoundError:
             continue
     raise Problem("server.busy")
@@ -182,6 +189,10 @@ def _forget_pieces(org_id: str, sha256: str) -> None:
         files.rm(f"{root}/{org_id}/{sha256}.part", recursive=True)
     except OSError as error:
         log.info("pieces of %s: %s", sha256, error)
+
+
+def _names(protocol: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (protocol,) if isinstance(protocol, str) else protocol
 
 
 def _storage() -> tuple[fsspec.AbstractFileSystem, str]:

@@ -217,7 +217,8 @@ def _serve(host: str, port: int) -> None:
     jobs.enqueue("due", "")  # what the last end of the process, or of the queue, left undone
     db.session.remove()
     consumer = jobs.start_consumer(app, app.config["RENDER_WORKERS"])
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as a service is stopped
+    for number in (signal.SIGTERM, signal.SIGINT):  # a service; and what a shell put behind itself
+        signal.signal(number, lambda *_: sys.exit(0))
     try:
         waitress.serve(
             app,
