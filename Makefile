@@ -1,13 +1,15 @@
 # make demo   sets everything up and serves a believable day
 # make test   sets everything up and runs every check
 # make bench  prints the budgets
+# make simulate SEEDS=20000 [FIRST=0] [DATABASE=postgresql] [HISTORY=file]
+#             plays histories of phones, faults and the server; tests/simulator/README.md
 
 PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench simulate clean
 
 demo: $(VENV)/demo.stamp
 	@FIELDAPP_PORT=$(PORT) FIELDAPP_PUBLIC_URL=$${FIELDAPP_PUBLIC_URL:-http://127.0.0.1:$(PORT)} $(BIN)/fieldapp demo --port $(PORT)
@@ -17,6 +19,16 @@ test: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m bench
+
+bench-peers bench-growth bench-storm: $(VENV)/test.stamp
+	@$(BIN)/python -m $(subst -,.,$@)
+
+SEEDS ?= 1000
+FIRST ?= 0
+DATABASE ?= sqlite
+
+simulate: $(VENV)/test.stamp
+	@$(BIN)/python -m tests.simulator --seeds $(SEEDS) --first $(FIRST) --database $(DATABASE) $(if $(HISTORY),--history $(HISTORY))
 
 $(VENV)/demo.stamp: pyproject.toml setup.sh
 	@PYTHON=$(PYTHON) sh setup.sh demo

@@ -13,7 +13,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask import Blueprint, Flask, current_app, g, redirect, request, session
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from fieldapp.ids import mint_id
 from fieldapp.models import Contact, Customer, Device, Person, Visit, WorkOrder, db
@@ -87,6 +87,15 @@ def visit_for(person: Person, visit_id: str) -> Visit:
 
     Somebody else's visit and a visit that never was give the same answer.
     """
+    return _visit_in_scope(person, visit_id, visit_scope.c.active)
+
+
+def left_visit_for(person: Person, visit_id: str) -> Visit:
+    """The visit, if it was this engineer's once; Problem("visit.not-found") otherwise."""
+    return _visit_in_scope(person, visit_id, ~visit_scope.c.active)
+
+
+def _visit_in_scope(person: Person, visit_id: str, condition: ColumnElement[bool]) -> Visit:
     visit = db.session.scalar(
         select(Visit)
         .join(
@@ -97,7 +106,7 @@ def visit_for(person: Person, visit_id: str) -> Visit:
             Visit.id == visit_id,
             Visit.org_id == person.org_id,
             visit_scope.c.person_id == person.id,
-            visit_scope.c.active,
+            condition,
         )
     )
     if visit is None:

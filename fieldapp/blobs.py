@@ -73,6 +73,15 @@ def write(org_id: str, name: str, data: bytes) -> None:
     raise Problem("server.busy")
 
 
+def remove(org_id: str, name: str) -> None:
+    """Forget the stored bytes called ``name``; there may be none."""
+    files, root = _storage()
+    try:
+        files.rm_file(f"{root}/{org_id}/{name}")
+    except FileNotFoundError:
+        return
+
+
 def store(org_id: str, sha256: str, data: bytes, now: datetime) -> Blob:
     """Store a whole blob at once, whatever pieces of it are here.
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 from flask import current_app
 from flask.cli import FlaskGroup
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
-from fieldapp import create_app, jobs
+from fieldapp import create_app, jobs, migrations
 from fieldapp.config import WrongSetting
 from fieldapp.models import Organisation, Person, db
 from sync.problems import Problem, sentence
@@ -31,7 +31,7 @@ class Commands(FlaskGroup):
 
 @click.group(cls=Commands, create_app=create_app, add_default_commands=False)
 def main() -> None:
-    """Work orders for field service: serve, demo, import, verify, doctor."""
+    """Work orders for field service: serve, demo, import, verify, upgrade, doctor."""
 
 
 @main.command()
@@ -70,6 +70,16 @@ def init() -> None:
     """Make tables and the sealing key of a new installation."""
     _prepare()
     click.echo(f"ready: {current_app.config['INSTANCE']}")
+
+
+@main.command()
+def upgrade() -> None:
+    """Bring the tables to what this version needs; the other commands do so by themselves."""
+    before = migrations.upgrade()
+    if before.kind == "current":
+        click.echo(f"the tables are at revision {before.newest}")
+    else:
+        click.echo(f"the tables are at revision {before.newest}, were at {before.found or 'none'}")
 
 
 @main.group()
@@ -181,9 +191,16 @@ def run() -> None:
     except WrongSetting as wrong:
         click.echo(f"fieldapp: {wrong}", err=True)
         sys.exit(2)
+    except migrations.WrongSchema as wrong:
+        click.echo(f"fieldapp: {wrong}", err=True)
+        sys.exit(2)
     except (ArgumentError, ModuleNotFoundError) as wrong:
         click.echo(f"fieldapp: {wrong} (check DATABASE_URL and its driver)", err=True)
         sys.exit(2)
+    except OperationalError as busy:
+        told = str(busy.orig).strip().partition("\n")[0]
+        click.echo(f"fieldapp: the database does not answer or is busy: {told}", err=True)
+        sys.exit(3)
     except Problem as problem:
         blank = defaultdict(str, problem.args_)
         click.echo(f"fieldapp: {sentence(problem.code) % blank}", err=True)
@@ -191,10 +208,10 @@ def run() -> None:
 
 
 def _prepare() -> None:
-    """Tables and key, made when they are not there."""
+    """Tables and key, made when they are not there; tables of before are brought up to date."""
     from fieldapp import reports
 
-    db.create_all()
+    migrations.upgrade()
     reports.prepare_key(datetime.now(UTC))
 
 

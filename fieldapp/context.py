@@ -7,7 +7,7 @@ the server keeps every version it served.  ``docs/state.md`` describes the shape
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
@@ -76,6 +76,27 @@ def visits_holding(session: AnySession, row: Any) -> list[str]:
     """
     statement = select(Visit.id).where(_holds(session, row), Visit.status.not_in(CLOSED))
     return list(session.scalars(statement.order_by(Visit.id)))
+
+
+def visits_beside(session: AnySession, visit_ids: Collection[str]) -> set[str]:
+    """Ids of the open visits whose contexts may speak of any of these visits."""
+    requests = session.execute(
+        select(ServiceRequest.id, ServiceRequest.asset_id, ServiceRequest.site_id)
+        .join(WorkOrder, WorkOrder.request_id == ServiceRequest.id)
+        .join(Visit, Visit.work_order_id == WorkOrder.id)
+        .where(Visit.id.in_(visit_ids))
+    ).all()
+    if not requests:
+        return set()
+    condition = _of_requests(
+        or_(
+            ServiceRequest.id.in_({row.id for row in requests}),
+            ServiceRequest.asset_id.in_({row.asset_id for row in requests if row.asset_id}),
+            ServiceRequest.asset_id.is_(None)
+            & ServiceRequest.site_id.in_({row.site_id for row in requests}),
+        )
+    )
+    return set(session.scalars(select(Visit.id).where(condition, Visit.status.not_in(CLOSED))))
 
 
 def _holds(session: AnySession, row: Any) -> ColumnElement[bool]:

@@ -5,20 +5,38 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import Connection, Engine, Insert, Table, event
+from psycopg.types.string import StrDumperUnknown
+from sqlalchemy import Connection, Engine, Insert, Table, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fieldapp.models import db
 
+POSTGRESQL = "postgresql+psycopg://"
+
+
+def driver_url(url: str) -> str:
+    """``url`` with our driver's name where others write only ``postgres://``."""
+    for usual in ("postgres://", "postgresql://"):
+        if url.startswith(usual):
+            return POSTGRESQL + url.removeprefix(usual)
+    return url
+
 
 def open_database(app: Flask, url: str) -> None:
     """Bind the tables of ``app`` to ``url``."""
+    url = driver_url(url)
+    options: dict[str, Any] = {"pool_pre_ping": not url.startswith("sqlite")}
+    if url.startswith(POSTGRESQL):
+        # Writers wait for each other's rows and then read them, whatever the server's default is.
+        options["isolation_level"] = "READ COMMITTED"
     app.config["SQLALCHEMY_DATABASE_URI"] = url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_pre_ping": not url.startswith("sqlite")}
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             _prepare_sqlite(db.engine)
+        elif db.engine.dialect.name == "postgresql":
+            _prepare_postgresql(db.engine)
 
 
 def begin_writing() -> None:
@@ -35,7 +53,19 @@ def begin_reading() -> None:
     """Start a transaction whose reads all see one moment, which SQLite's do anyway."""
     db.session.commit()
     if db.engine.dialect.name == "postgresql":
-        db.session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        db.session.connection(execution_options=options)
+
+
+def is_alone() -> bool:
+    """Whether whoever writes has the whole database to himself, as on SQLite."""
+    return db.engine.dialect.name == "sqlite"
+
+
+def queue_up(name: str) -> None:
+    """Wait until nobody else who queued up under ``name`` has a transaction open."""
+    if not is_alone():
+        db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def insert_new(table: Table) -> Insert:
@@ -43,6 +73,20 @@ def insert_new(table: Table) -> Insert:
     if db.engine.dialect.name == "postgresql":
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
+
+
+class _Text(StrDumperUnknown):
+    """Text for PostgreSQL, which knows no NUL: it becomes the sign for what cannot be shown."""
+
+    def dump(self, obj: str) -> Any:
+        """``obj`` as bytes."""
+        return super().dump(obj.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+
+
+def _prepare_postgresql(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.adapters.register_dumper(str, _Text)
 
 
 def _prepare_sqlite(engine: Engine) -> None:

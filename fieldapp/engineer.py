@@ -13,7 +13,7 @@ from flask import Blueprint, g, redirect, request
 from flask.typing import ResponseReturnValue
 
 from fieldapp import blobs, formats, pages
-from fieldapp.access import create_language, needs, visit_for
+from fieldapp.access import create_language, left_visit_for, needs, visit_for
 from fieldapp.forms import only_changed, read_heads, read_value, read_was, write_form
 from fieldapp.handover import sign
 from fieldapp.languages import LANGUAGES
@@ -52,6 +52,29 @@ def show_visits() -> ResponseReturnValue:
     )
 
 
+@bp.get("/visits/sync")
+@needs("engineer")
+def show_sync() -> ResponseReturnValue:
+    """What is still to be sent: nothing, when it is the server that answers."""
+    policy = policy_of(g.person.org_id)
+    states = present(visits_of(g.person), g.person, datetime.now(UTC))
+    return pages.shared_page("engineer/sync.html", pages.sync_page(_reader(), states, policy.data))
+
+
+@bp.post("/visits/sync")
+@needs("engineer")
+def create_sync() -> ResponseReturnValue:
+    """Send and fetch now.  The server has nothing to send."""
+    return redirect("/visits/sync", 303)
+
+
+@bp.get("/visits/sync/file")
+@needs("engineer")
+def show_unsent_file() -> ResponseReturnValue:
+    """Unsent work as a file.  The page says why there is none here."""
+    return redirect("/visits/sync", 303)
+
+
 @bp.get("/visits/<visit_id>")
 @needs("engineer")
 def show_visit(visit_id: str) -> ResponseReturnValue:
@@ -74,8 +97,12 @@ def edit_entry(visit_id: str, noun: str) -> ResponseReturnValue:
 @bp.post("/visits/<visit_id>/<noun>")
 @needs("engineer")
 def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
-    """Something was done: one form, one operation."""
-    visit, state, policy = _state(visit_id)
+    """Something was done: one form, one operation.
+
+    A visit that was given to somebody else while the form was open takes it all the same: a form
+    may stop a person who can go on with it, and he cannot.
+    """
+    visit, state, policy, has_left = _state_or_left(visit_id)
     kind = _kind(noun)
     fields = _fields(kind, state)
     if kind["policy"] == "void":
@@ -85,7 +112,9 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     findings = validate(fields, value, policy.choices(str(value.get("list", ""))), coverage())
     if not findings and kind["policy"] == "sign":
         findings = _unsigned(state, policy, posted)
-    if findings:
+    if findings and has_left and kind["policy"] == "sign":
+        raise Problem("visit.not-found")  # not what the customer has on his screen
+    if findings and not has_left:
         shown = write_form(fields, value, state["context"]["site"]["offsets"])
         return _form_page(state, policy, kind, shown, read_was(posted), findings, 422)
     heads = read_heads(posted)
@@ -96,9 +125,11 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     if kind["policy"] == "correction":
         value, heads = _correction(_entry(state), value, heads)
     if not value and kind["policy"] in ("set", "correction"):
-        return redirect(f"/visits/{visit_id}", 303)
+        return redirect("/visits" if has_left else f"/visits/{visit_id}", 303)
     with unit(visit.org_id, datetime.now(UTC)) as opened:
         opened.perform(kind["name"], visit_id, g.person, value, heads)
+    if has_left:
+        return redirect("/visits", 303)
     # The customer still holds the phone: the page that is left by a hold comes again, with thanks.
     back = f"/{noun}" if kind["policy"] == "sign" else ""
     return redirect(f"/visits/{visit_id}{back}", 303)
@@ -108,7 +139,7 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
 @needs("engineer")
 def create_photo(visit_id: str, sha256: str) -> ResponseReturnValue:
     """The bytes of a photo, before the entry that speaks of it."""
-    visit = visit_for(g.person, visit_id)
+    visit, _ = _visit_or_left(visit_id)
     blobs.store(visit.org_id, sha256, request.get_data(cache=False), datetime.now(UTC))
     return "", 204
 
@@ -131,6 +162,20 @@ def _state(visit_id: str) -> tuple[Visit, State, Policy]:
     visit = visit_for(g.person, visit_id)
     state = present([visit], g.person, datetime.now(UTC))[0]
     return visit, state, policy_of(g.person.org_id)
+
+
+def _visit_or_left(visit_id: str) -> tuple[Visit, bool]:
+    """The visit and whether it has left this engineer."""
+    try:
+        return visit_for(g.person, visit_id), False
+    except Problem:
+        return left_visit_for(g.person, visit_id), True
+
+
+def _state_or_left(visit_id: str) -> tuple[Visit, State, Policy, bool]:
+    visit, has_left = _visit_or_left(visit_id)
+    state = present([visit], g.person, datetime.now(UTC))[0]
+    return visit, state, policy_of(g.person.org_id), has_left
 
 
 def _reader() -> dict[str, str]:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, current_app, g, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from fieldapp import blobs
+from fieldapp import blobs, phones
 from fieldapp.access import device_of_request, enrol_device, needs, signed_in
 from fieldapp.database import begin_reading, begin_writing
 from fieldapp.models import Device, Organisation, Visit, db
@@ -21,8 +21,8 @@ from sync.problems import Problem
 
 bp = Blueprint("exchange", __name__, url_prefix="/sync")
 
-HEADROOM = 60
-"""Levels of nesting left for whoever walks through a body after it was read."""
+PHONE_COOKIE_SECONDS = 400 * 24 * 3600
+"""How long a browser remembers which phone it is: the longest that browsers keep a cookie."""
 
 
 @bp.post("/devices")
@@ -32,16 +32,43 @@ def create_device() -> ResponseReturnValue:
     now = datetime.now(UTC)
     begin_writing()
     device, credential = enrol_device(g.person, request.headers.get("User-Agent", ""), now)
+    earlier = phones.note_replaced(device, _replaced())
+    is_emptied = earlier is not None and device.replaces_reason == phones.EVICTED
+    heard_at = earlier.heard_at if earlier is not None else None
     db.session.commit()
-    return _answer(
+    answer = _answer(
         {
             "device": device.id,
             "credential": credential,
             "person": {"id": g.person.id, "name": g.person.name},
             "epoch": g.person.organisation.epoch,
             "now": _ms(now),
+            "emptied": {"heard_at": _ms(heard_at) if heard_at else 0} if is_emptied else None,
         }
     )
+    # A browser that empties a store keeps what the server itself set.
+    answer.set_cookie(
+        f"phone-{g.person.id}",
+        device.id,
+        max_age=PHONE_COOKIE_SECONDS,
+        path="/sync/devices",
+        secure=current_app.config["SESSION_COOKIE_SECURE"],
+        httponly=True,
+        samesite="Strict",
+    )
+    return answer
+
+
+def _replaced() -> Any:
+    """Which phone this one takes the place of, by its own word or by what its browser remembers.
+
+    One that still holds its store tells what it replaces, or does not enrol at all.
+    """
+    told = request.get_json(silent=True)
+    remembered = request.cookies.get(f"phone-{g.person.id}")
+    if remembered is None or (isinstance(told, dict) and told.get("replaces")):
+        return told
+    return {"replaces": remembered, "reason": phones.EVICTED}
 
 
 @bp.post("/push")
@@ -54,10 +81,10 @@ def create_operations() -> ResponseReturnValue:
     skew = clock.skew_ms(push.now_ms, _ms(now))
     with unit(device.org_id, now) as opened:
         receipts = opened.receive(push.operations, device, skew)
-        here = db.session.get_one(Device, device.id)
-        here.heard_at = now
+        here = db.session.get_one(Device, device.id, with_for_update=True)
         here.skew_ms = skew
         here.high = max(here.high, push.high)
+        phones.hear(here, push.unsent, now)
         epoch = opened.organisation.epoch
     return _answer(
         {
@@ -81,6 +108,11 @@ def create_pull() -> ResponseReturnValue:
     now = datetime.now(UTC)
     body = _json(current_app.config["PUSH_BYTES"])
     protocol.check(body)
+    unsent = protocol.read_unsent(body)
+    if phones.is_news(device, unsent, now):
+        begin_writing()
+        phones.hear(db.session.get_one(Device, device.id), unsent, now)
+        db.session.commit()
     begin_reading()
     organisation = db.session.get_one(Organisation, device.org_id)
     epoch, high = organisation.epoch, device.high
@@ -162,17 +194,9 @@ def _json(most: int) -> Any:
     if request.content_length is None or request.content_length > most:
         raise Problem("content.too-large")
     try:
-        text = request.get_data(cache=False).decode()
-        read = json.loads("[" * HEADROOM + text + "]" * HEADROOM, parse_constant=_refuse)
-        for _ in range(HEADROOM):
-            (read,) = read
-        return read
-    except (ValueError, TypeError, RecursionError):
+        return protocol.read_json(request.get_data(cache=False))
+    except ValueError:
         raise Problem("push.not-json") from None
-
-
-def _refuse(_: str) -> None:
-    raise ValueError("not a JSON number")
 
 
 def _header(name: str) -> int:

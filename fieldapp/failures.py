@@ -27,6 +27,9 @@ _CODES = {
     503: "server.busy",
 }
 
+RETRY_SECONDS = {429: 60, 503: 2}
+"""How long a phone is asked to wait before it tries again, by status."""
+
 
 def install(app: Flask) -> None:
     """Register the one handler for everything that goes wrong."""
@@ -72,7 +75,10 @@ def _as_json(problem: Problem, status: int) -> ResponseReturnValue:
             key: value for key, value in problem.args_.items() if isinstance(value, str | int)
         },
     }
-    return body, status, {"Content-Type": MEDIA_TYPE}
+    headers = {"Content-Type": MEDIA_TYPE}
+    if status in RETRY_SECONDS:
+        headers["Retry-After"] = str(RETRY_SECONDS[status])
+    return body, status, headers
 
 
 def _show_http(error: HTTPException) -> ResponseReturnValue:

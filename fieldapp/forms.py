@@ -28,7 +28,7 @@ def read_value(
     for field in fields:
         texts = [_clean(text, field["type"]) for text in form.get(field["name"], ())]
         texts = [text for text in texts if text]
-        if field["type"] == "ticks":
+        if field["type"] in ("ticks", "people"):
             value[field["name"]] = texts
         elif texts:
             value[field["name"]] = _read(field["type"], texts[0], offsets)
@@ -40,7 +40,7 @@ def write_form(fields: Fields, value: Mapping[str, Any], offsets: Offsets) -> di
     form: dict[str, Any] = {}
     for field in fields:
         item = value.get(field["name"])
-        if field["type"] == "ticks":
+        if field["type"] in ("ticks", "people"):
             form[field["name"]] = list(item) if isinstance(item, list) else []
         elif item is None:
             form[field["name"]] = ""

@@ -14,6 +14,7 @@ from flask import current_app
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from fieldapp import migrations
 from fieldapp.models import db
 from sync import seal
 from sync.glyphs import FONTS
@@ -27,6 +28,13 @@ LIBRARIES = {
 KEY_DAYS = 60
 REPLACE = "remove seal.key.pem and run fieldapp init, which keeps the old certificate"
 FREE_BYTES = 1_000_000_000
+
+_SCHEMAS = {
+    "empty": "has no tables: run fieldapp init",
+    "behind": "is at revision {0.found}, this fieldapp needs {0.newest}: run fieldapp upgrade",
+    "ahead": "is at revision {0.found} of a newer fieldapp: install that one",
+    "strange": "holds tables of no release of fieldapp: check DATABASE_URL",
+}
 
 
 @dataclass(frozen=True)
@@ -65,11 +73,14 @@ def _database() -> Iterator[Finding]:
     try:
         db.session.execute(text("SELECT 1"))
         tables = set(inspect(db.engine).get_table_names())
+        schema = migrations.standing()
     except SQLAlchemyError as error:
         yield Finding(False, f"database {url}: {error.__class__.__name__}; check DATABASE_URL")
         return
     missing = sorted(set(db.metadata.tables) - tables)
-    if missing:
+    if schema.kind in _SCHEMAS:
+        yield Finding(False, f"database {url} " + _SCHEMAS[schema.kind].format(schema))
+    elif missing:
         yield Finding(False, f"database {url} lacks {', '.join(missing)}: run fieldapp init")
     else:
         yield Finding(True, f"database {url}")

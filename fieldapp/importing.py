@@ -81,6 +81,7 @@ def import_directory(
         # What the other files refer to may stand in there: no use in calling them wrong.
         raise ImportRefused(bad)
     with unit(org_id, now) as opened:
+        opened.hold(visits_holding(db.session, opened.organisation))
         references = References(opened.organisation, lines, bad)
         references.check()
         if bad:

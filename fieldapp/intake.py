@@ -8,25 +8,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import select
 
 from fieldapp.models import Device, Person, Visit, db
 from fieldapp.policies import Policy
-from sync import catalogue, clock
+from sync import catalogue, clock, scope
 from sync.canonical import hash_of
 from sync.glyphs import coverage
 from sync.operation import Operation, Received, read_operation
 from sync.problems import Problem
-from sync.tables import visit_scope
+from sync.tables import journal
 from sync.validate import validate
 
 SERVER = "server"
 """The device of operations that were performed here, at the desk or on a page Flask answered."""
 
 KEY_CHARACTERS = 36
+_FIELDS = {kind.name: [vars(each) for each in kind.fields] for kind in catalogue.KINDS}
+
 LATEST_MS = 253_402_300_799_999
 """The end of the year 9999, in ms since 1970: no later time can be written."""
 
@@ -62,6 +64,7 @@ class Intake:
     device: Device | None
     skew_ms: int
     now_ms: int
+    _choices: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     def read(self, body: Any) -> Incoming:
         """``body`` with everything that can be said against it alone."""
@@ -145,25 +148,44 @@ class Intake:
                 for path, item in value.items()
                 if path.startswith(start)
             }
-        fields = [
-            vars(item)
-            | {"required": item.required and (kind.policy != "set" or item.name in value)}
-            for item in kind.fields
-        ]
-        choices = self.policy.choices(str(value.get("list", "")))
+        fields = _FIELDS[kind.name]
+        if kind.policy == "set":
+            fields = [each for each in fields if each["name"] in value]
+        choices = self._choices_for(str(value.get("list", "")))
         return [
             "=".join(filter(None, (item["code"], f"{item['field']}|{item['detail']}".rstrip("|"))))
             for item in validate(fields, value, choices, coverage())
         ]
 
-    def _assigned(self, visit_ids: set[str]) -> set[tuple[str, str]]:
-        """Who has or had which of the visits, as pairs of ids."""
+    def _choices_for(self, checklist: str) -> dict[str, list[str]]:
+        if checklist not in self._choices:
+            self._choices[checklist] = self.policy.choices(checklist)
+        return self._choices[checklist]
+
+    def check_counters(self, items: Sequence[Incoming]) -> None:
+        """Flag what carries a counter that its phone gave to something else before."""
+        counted = [item for item in items if item.operation.n > 0]
+        if not counted:
+            return
+        numbers = [item.operation.n for item in counted]
         rows = db.session.execute(
-            select(visit_scope.c.person_id, visit_scope.c.visit_id).where(
-                visit_scope.c.org_id == self.org_id, visit_scope.c.visit_id.in_(visit_ids)
+            select(journal.c.device_id, journal.c.n, journal.c.id).where(
+                journal.c.org_id == self.org_id,
+                journal.c.device_id.in_({item.operation.device for item in counted}),
+                journal.c.n.between(min(numbers), max(numbers)),
             )
         )
-        return {(row.person_id, row.visit_id) for row in rows}
+        given: dict[tuple[str, int], str] = {(row.device_id, row.n): row.id for row in rows}
+        for item in counted:
+            operation = item.operation
+            first = given.setdefault((operation.device, operation.n), operation.id)
+            if first != operation.id:
+                item.problems.append("device.counter-twice")
+
+    def _assigned(self, visit_ids: set[str]) -> set[tuple[str, str]]:
+        """Who has or had which of the visits, as pairs of ids."""
+        held = scope.holders_by_visit(db.session.connection(), self.org_id, visit_ids)
+        return {(person_id, visit_id) for visit_id in held for person_id in held[visit_id]}
 
     def _people(self, ids: set[str]) -> dict[str, Person]:
         rows = db.session.scalars(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, current_app
-from huey import Huey, RedisHuey, SqliteHuey
+from huey import Huey, RedisHuey, SqliteHuey, crontab
 from huey.consumer import Consumer
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,12 @@ def install(app: Flask) -> None:
         with app.app_context():
             perform_job(job, key)
 
+    @huey.periodic_task(crontab(minute="7"))  # type: ignore[untyped-decorator]
+    def tidy() -> None:
+        with app.app_context():
+            perform_job("due", "")
+            perform_job("close", "")
+
     app.extensions["huey"] = huey
     app.extensions["run_job"] = run
 
@@ -37,9 +43,10 @@ def install(app: Flask) -> None:
 def enqueue(job: str, key: str, delay_seconds: int = 0) -> None:
     """Do ``job`` for ``key`` soon, or after a while.
 
-    Jobs are ``report`` (key: a visit's id), ``photo`` (key: ``organisation/sha256``) and ``due``
-    (no key: a report for every visit whose job was lost).  A queue that cannot be reached loses
-    the job, never the request whose facts are stored already: ``due`` finds it at the next start.
+    Jobs are ``report`` (key: a visit's id), ``photo`` (key: ``organisation/sha256``) and, every
+    hour without a key, ``due`` (a report for every visit whose job was lost) and ``close`` (visits
+    that are over leave the phones).  A queue that cannot be reached loses
+    the job, never the request whose facts are stored already: ``due`` finds it within the hour.
     """
     run = current_app.extensions["run_job"]
     try:
@@ -53,7 +60,7 @@ def enqueue(job: str, key: str, delay_seconds: int = 0) -> None:
 
 def perform_job(job: str, key: str) -> None:
     """Do one job now, in this process."""
-    from fieldapp import reports
+    from fieldapp import closing, reports
 
     if job == "report":
         reports.make_report(key)
@@ -62,6 +69,8 @@ def perform_job(job: str, key: str) -> None:
     elif job == "due":
         for visit_id in reports.find_due(datetime.now(UTC)):
             enqueue("report", visit_id)
+    elif job == "close":
+        closing.close_visits(datetime.now(UTC))
     else:
         log.error("no such job: %s", job)
 
@@ -87,7 +96,6 @@ def start_consumer(app: Flask, workers: int) -> Any:
     consumer = _QuietConsumer(
         app.extensions["huey"],
         workers=workers,
-        periodic=False,
         shutdown_timeout=app.config["RENDER_SECONDS"],
     )
     threading.Thread(target=consumer.run, name="jobs", daemon=True).start()

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
+from fieldapp.database import queue_up
 from fieldapp.models import Notice, Organisation, db
 from fieldapp.policies import Policy
 
@@ -39,12 +40,7 @@ def number_notices(organisation: Organisation, policy: Policy, state: dict[str, 
 
 
 def _next_number(organisation: Organisation, policy: Policy, operation_id: str, on: date) -> str:
-    # Two units do not count at once.  Not the clock's row: that one is taken last of all.
-    db.session.execute(
-        select(Organisation.id)
-        .where(Organisation.id == organisation.id)
-        .with_for_update(key_share=True)
-    )
+    queue_up(f"notices of {organisation.id}")
     last = db.session.scalar(
         select(func.max(Notice.count)).where(
             Notice.org_id == organisation.id, Notice.issued_on == on

@@ -78,10 +78,27 @@ def visits_page(
 ) -> dict[str, Any]:
     """Arguments of ``engineer/visits.html``: the visits by appointment, those without one last."""
     ordered = sorted(states, key=lambda state: (appointment(state) or "9", state["visit"]["id"]))
-    total = {
+    sync = totals(states)
+    return frame("/visits", person, policy, sync) | {
+        "visits": ordered,
+        "today": today,
+        "phone": None,
+    }
+
+
+def sync_page(
+    person: Mapping[str, str], states: Sequence[State], policy: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments of ``engineer/sync.html`` when no phone answers: this browser holds nothing."""
+    return frame("/visits/sync", person, policy, totals(states)) | {"phone": None}
+
+
+def totals(states: Sequence[State]) -> dict[str, Any]:
+    """What the sync line says of all visits together."""
+    counts = {
         key: sum(state["sync"][key] for state in states) for key in ("items", "arrived", "photos")
-    } | {"paused": states[0]["sync"]["paused"] if states else ""}
-    return frame("/visits", person, policy, total) | {"visits": ordered, "today": today}
+    }
+    return counts | {"paused": states[0]["sync"]["paused"] if states else "", "removed": ""}
 
 
 def visit_page(
@@ -127,7 +144,7 @@ def form_page(
 
 
 def frame(
-    path: str, person: Mapping[str, str], policy: Mapping[str, Any], sync: Mapping[str, int]
+    path: str, person: Mapping[str, str], policy: Mapping[str, Any], sync: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What every engineer's page is given."""
     return {"path": path, "person": person, "policy": policy, "sync": sync}

@@ -8,32 +8,48 @@ that a phone that reads up to a revision has seen everything below it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import joinedload
 
 from fieldapp import __version__, blobs, jobs
-from fieldapp.context import visits_holding
-from fieldapp.database import begin_writing
+from fieldapp.context import visits_beside
+from fieldapp.database import begin_writing, insert_new, is_alone
 from fieldapp.ids import mint_id
 from fieldapp.intake import SERVER, Incoming, Intake
-from fieldapp.models import Blob, BlobReference, Device, Organisation, Person, Visit, db
+from fieldapp.models import (
+    Blob,
+    BlobReference,
+    Device,
+    Organisation,
+    Person,
+    ServiceRequest,
+    Visit,
+    WorkOrder,
+    db,
+)
 from fieldapp.notices import number_notices
 from fieldapp.policies import Policy, load_policy
 from fieldapp.projection import project, told_elsewhere
 from sync import catalogue, journal, merge, scope, signing
 from sync.canonical import hash_of
-from sync.operation import Received
+from sync.operation import Operation, Received
 from sync.tables import context_block
 
 __all__ = ["SERVER", "Receipt", "Unit", "journal_of", "received_of", "unit"]
 
 log = logging.getLogger(__name__)
+
+VISITS_AT_ONCE = 200
+"""Visits that are folded and written together: what they need is looked up once for all of them."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +72,30 @@ class Unit:
     now: datetime
     policy: Policy
     touched: set[str] = field(default_factory=set)
-    folded: set[str] = field(default_factory=set)
-    moves: list[scope.Move] = field(default_factory=list)
+    held: set[str] = field(default_factory=set)
+    moves: dict[str, list[scope.Move]] = field(default_factory=dict)
     after: list[tuple[str, str]] = field(default_factory=list)
     rev: int = 0
+    # What folding needs to know of the visits in hand, and of people: whether they are of here.
+    holders: dict[str, dict[str, tuple[bool, str]]] = field(default_factory=dict)
+    people: dict[str, bool] = field(default_factory=dict)
 
     @property
     def now_ms(self) -> int:
         """The time of the unit in ms since 1970."""
         return int(self.now.timestamp() * 1000)
+
+    def hold(self, visit_ids: Collection[str]) -> None:
+        """Let nobody else write to these visits, or to those beside them, before the unit ends.
+
+        All are taken at once and by id: of two units that take one visit after another, each may
+        have what the other waits for.  What is read of a visit to decide is read after this.
+        """
+        wanted = set(visit_ids) - self.held
+        if wanted and not is_alone():
+            wanted |= visits_beside(db.session, wanted) - self.held
+            self._lock(sorted(wanted))
+        self.held |= wanted
 
     def touch(self, visit_id: str) -> None:
         """The visit's context changed: phones that hold it must hear of it."""
@@ -83,12 +114,13 @@ class Unit:
         ``supersedes`` names the heads whose values the author saw, per path; without it the
         author is taken to have seen what is there now.
         """
+        self.hold([visit_id])
         kind = catalogue.kind_named(kind_name)
         content = dict(value)
         if kind.policy == "set" and kind.fields:
             content = {f"{kind.name}/{name}": item for name, item in value.items()}
         paths = [kind.name] if kind.policy == "assert" else list(content)
-        if kind.policy in ("add", "sign", "void"):
+        if kind.policy in ("add", "sign", "void", "judgement"):
             paths = []
         if supersedes is None:
             supersedes = self._heads(visit_id, paths)
@@ -111,13 +143,23 @@ class Unit:
         body["hash"] = hash_of(body)
         return self.receive([body], None, 0)[0]
 
-    def receive(self, bodies: Sequence[Any], device: Device | None, skew_ms: int) -> list[Receipt]:
+    def receive(
+        self,
+        bodies: Sequence[Any],
+        device: Device | None,
+        skew_ms: int,
+        more_problems: Sequence[str] = (),
+    ) -> list[Receipt]:
         """Keep ``bodies``, one receipt each, in their order.
 
-        ``skew_ms`` is the phone's clock measured at this push.  Nothing is refused.
+        ``skew_ms`` is the phone's clock measured at this push.  ``more_problems`` are codes that
+        are noted with each, because of the way they came.  Nothing is refused.
         """
         intake = Intake(self.organisation.id, self.policy, device, skew_ms, self.now_ms)
         items = [intake.read(body) for body in bodies]
+        for item in items:
+            item.problems += more_problems
+        self.hold({item.operation.visit for item in items})
         held = journal.hashes_of(
             self._connection, self.organisation.id, {item.operation.id for item in items}
         )
@@ -132,20 +174,22 @@ class Unit:
             hashes.add(item.operation.hash)
             fresh.append(item)
         intake.check_authors(fresh)
-        for visit_id in sorted({item.operation.visit for item in fresh}):
-            self._fold(visit_id, [item for item in fresh if item.operation.visit == visit_id])
+        intake.check_counters(fresh)
+        self._count(fresh)
+        self._fold_all(fresh)
         return [_receipt(item) for item in items]
 
     def refresh(self, visit_id: str) -> None:
         """Fold the visit again: something outside the journal that its flags depend on changed."""
-        self._fold(visit_id, [])
+        self.hold([visit_id])
+        self._fold([visit_id], {})
 
     def finish(self) -> None:
         """Bump the clock, stamp everything touched with it and commit."""
         org_id = self.organisation.id
         if self.touched:
             ids = sorted(self.touched)
-            self._lock(sorted(self.touched - self.folded))
+            self._lock(sorted(self.touched - self.held))
             db.session.flush()
             self.rev = journal.bump(self._connection, org_id)
             # Behind the bump nothing is decided any more, only stamped.
@@ -155,7 +199,8 @@ class Unit:
                 .values(rev=self.rev)
                 .execution_options(synchronize_session=False)
             )
-            scope.move(self._connection, org_id, self.moves, self.rev)
+            moves = chain.from_iterable(self.moves.values())
+            scope.move(self._connection, org_id, moves, self.rev)
             journal.stamp(self._connection, org_id, ids, self.rev)
         db.session.commit()
         for job, visit_id in dict.fromkeys(self.after):
@@ -163,117 +208,149 @@ class Unit:
 
     # Folding and writing
 
-    def _fold(self, visit_id: str, new: Sequence[Incoming]) -> None:
-        visit = db.session.scalars(
-            select(Visit)
-            .where(Visit.id == visit_id, Visit.org_id == self.organisation.id)
-            .with_for_update()
-        ).one_or_none()
-        if visit is None:
-            # Somebody else's visit: kept, never folded into it.
-            self._append(new, None)
-            return
-        held = [
-            journal.received(row)
-            for row in journal.rows_of(self._connection, self.organisation.id, visit_id)
-        ]
-        before = told_elsewhere(visit)
-        state = self._write_sound(visit, held, new)
-        self._append(new, state)
-        self.touched.add(visit_id)
-        self.folded.add(visit_id)
-        if told_elsewhere(visit) != before:
-            self.touched.update(visits_holding(db.session, visit))
-        if _asks_for_paper(state):
-            self.after.append(("report", visit_id))
+    def _fold_all(self, items: Sequence[Incoming]) -> None:
+        """Fold what is new into its visits."""
+        by_visit: dict[str, list[Incoming]] = defaultdict(list)
+        for item in items:
+            by_visit[item.operation.visit].append(item)
+        ids = sorted(by_visit)
+        for start in range(0, len(ids), VISITS_AT_ONCE):
+            self._fold(ids[start : start + VISITS_AT_ONCE], by_visit)
 
-    def _write_sound(
-        self, visit: Visit, held: Sequence[Received], new: Sequence[Incoming]
-    ) -> merge.State:
-        """Write the visit; operations that cannot be folded are marked and left out."""
+    def _fold(self, visit_ids: Sequence[str], new: Mapping[str, Sequence[Incoming]]) -> None:
+        """Fold these visits anew, each with what is ``new`` of it, and write what follows."""
+        visits = self._visits(visit_ids)
+        rows = journal.rows_by_visit(self._connection, self.organisation.id, list(visits))
+        work = [
+            _Work(visit, [journal.received(row) for row in rows[id_]], new.get(id_, ()))
+            for id_, visit in visits.items()
+        ]
+        before = {id_: told_elsewhere(visit) for id_, visit in visits.items()}
+        states = self._write_all(work)
+        # Somebody else's visit: kept, never folded into it.
+        self._append([item for id_ in visit_ids for item in new.get(id_, ())], states)
+        self.touched |= visits.keys()
+        changed = [id_ for id_, visit in visits.items() if told_elsewhere(visit) != before[id_]]
+        if changed:
+            self.touched |= visits_beside(db.session, changed)
+        self.after += [("report", id_) for id_, state in states.items() if _asks_for_paper(state)]
+
+    def _visits(self, visit_ids: Sequence[str]) -> dict[str, Visit]:
+        """Those of ``visit_ids`` that are of here, with what their promises hang on."""
+        request = joinedload(Visit.work_order).joinedload(WorkOrder.request)
+        rows = db.session.scalars(
+            select(Visit)
+            .where(Visit.id.in_(visit_ids), Visit.org_id == self.organisation.id)
+            .order_by(Visit.id)
+            .options(request.joinedload(ServiceRequest.site))
+            .with_for_update(of=Visit)
+        )
+        return {visit.id: visit for visit in rows}
+
+    def _write_all(self, work: Sequence[_Work]) -> dict[str, merge.State]:
+        """Write every visit; together, or each on its own when that fails."""
+        self.holders = scope.holders_by_visit(
+            self._connection, self.organisation.id, [each.visit.id for each in work]
+        )
+        moves = dict(self.moves)
         try:
-            return self._write(visit, [*held, *(item.received for item in new)])
+            with db.session.begin_nested():
+                facts = _Facts.of(self.organisation.id, [each.whole for each in work])
+                return {each.visit.id: self._write(each.visit, each.whole, facts) for each in work}
         except OperationalError:
             raise  # the database's trouble, not the operations': the phone sends them again
         except Exception:
-            log.exception("folding visit %s failed; looking for the operation", visit.id)
+            log.exception("folding %d visits failed; each is tried on its own", len(work))
+        self.moves = moves
+        return {each.visit.id: self._write_sound(each) for each in work}
+
+    def _write_sound(self, work: _Work) -> merge.State:
+        """Write the visit; operations that cannot be folded are marked and left out."""
+        state = self._write_alone(work.visit, work.whole)
+        if state is not None:
+            return state
+        log.error("folding visit %s failed; looking for the operation", work.visit.id)
         sound: list[Received] = []
-        for old in held:
-            sound.append(old if self._can_write(visit, [*sound, old]) else _left_out(old))
-        for item in new:
-            if not self._can_write(visit, [*sound, item.received]):
+        for old in work.held:
+            can_write = self._write_alone(work.visit, [*sound, old]) is not None
+            sound.append(old if can_write else _left_out(old))
+        for item in work.new:
+            if self._write_alone(work.visit, [*sound, item.received]) is None:
                 item.problems.append("operation.fold-failed")
             sound.append(item.received)
-        return self._write(visit, sound)
+        facts = _Facts.of(self.organisation.id, [sound])
+        with db.session.begin_nested():
+            return self._write(work.visit, sound, facts)
 
-    def _can_write(self, visit: Visit, received: Sequence[Received]) -> bool:
+    def _write_alone(self, visit: Visit, received: Sequence[Received]) -> merge.State | None:
+        """Write the visit, or nothing of it when that cannot be done."""
+        moves = dict(self.moves)
         try:
-            self._write(visit, received)
+            with db.session.begin_nested():
+                facts = _Facts.of(self.organisation.id, [received])
+                return self._write(visit, received, facts)
         except OperationalError:
             raise
         except Exception:
-            return False
-        return True
+            self.moves = moves
+            return None
 
-    def _write(self, visit: Visit, received: Sequence[Received]) -> merge.State:
-        """Fold ``received`` and write all that follows for ``visit``, or nothing of it."""
-        with db.session.begin_nested():
-            state = merge.fold(received, visit.id)
-            if state["signatures"]:
-                signing.check_signatures(state, received, self._served(received))
-            self._flag_photos(state)
-            number_notices(self.organisation, self.policy, state)
-            moves = project(self, visit, state)
-        self.moves += moves
+    def _write(self, visit: Visit, received: Sequence[Received], facts: _Facts) -> merge.State:
+        """Fold ``received`` and write all that follows for ``visit``."""
+        state = merge.fold(received, visit.id)
+        if state["signatures"]:
+            signing.check_signatures(state, received, facts.served)
+        _flag_photos(state, facts.unreadable)
+        merge.mark_dismissed(state)
+        number_notices(self.organisation, self.policy, state)
+        # What brings the scope from before the unit to now: of several folds the last.
+        self.moves[visit.id] = project(self, visit, state)
         return state
 
-    def _flag_photos(self, state: merge.State) -> None:
-        hashes = {
-            str(entry["value"].get("sha256")): entry["id"]
-            for entry in state["entries"]
-            if entry["kind"] == "photo" and blobs.is_name(entry["value"].get("sha256"))
-        }
-        if not hashes:
-            return
-        for blob in db.session.scalars(
-            select(Blob).where(
-                Blob.org_id == self.organisation.id, Blob.sha256.in_(hashes), Blob.problem != ""
-            )
-        ):
-            state["flags"].append(
-                {"code": blob.problem, "operation": hashes[blob.sha256], "args": {}}
-            )
-
-    def _append(self, items: Sequence[Incoming], state: merge.State | None) -> None:
+    def _append(self, items: Sequence[Incoming], states: Mapping[str, merge.State]) -> None:
         for item in items:
-            item.outcome = _outcome(item, state)
+            item.outcome = _outcome(item, states.get(item.operation.visit))
         journal.append(
             self._connection,
             self.organisation.id,
             [journal.Entry(item.received, item.outcome) for item in items],
             self.now_ms,
         )
-        for item in items:
-            value = item.operation.value
-            if item.operation.kind == "photo" and isinstance(value, Mapping):
-                self._refer(item.operation.id, item.operation.visit, value.get("sha256"))
+        self._refer([item.operation for item in items if item.operation.kind == "photo"])
 
-    def _refer(self, operation_id: str, visit_id: str, sha256: Any) -> None:
-        """Note that an operation speaks of a photo; what others noted stays theirs."""
-        if not blobs.is_name(sha256):
-            return
-        if db.session.get(BlobReference, (operation_id, sha256)) is None:
-            db.session.add(
-                BlobReference(
-                    operation_id=operation_id,
-                    sha256=sha256,
-                    org_id=self.organisation.id,
-                    visit_id=visit_id,
-                )
+    def _refer(self, operations: Sequence[Operation]) -> None:
+        """Note which photos operations speak of; what others noted stays theirs."""
+        rows = [
+            {
+                "operation_id": operation.id,
+                "sha256": operation.value["sha256"],
+                "org_id": self.organisation.id,
+                "visit_id": operation.visit,
+            }
+            for operation in operations
+            if isinstance(operation.value, Mapping) and blobs.is_name(operation.value.get("sha256"))
+        ]
+        if rows:
+            table: Any = BlobReference.__table__
+            db.session.execute(insert_new(table), rows)
+
+    def _count(self, items: Sequence[Incoming]) -> None:
+        """Count what arrived of each phone, whoever brought it."""
+        numbered = [
+            item.operation.device
+            for item in items
+            if item.operation.n > 0 and "device.counter-twice" not in item.problems
+        ]
+        for device_id, count in sorted(Counter(numbered).items()):
+            db.session.execute(
+                update(Device)
+                .where(Device.id == device_id, Device.org_id == self.organisation.id)
+                .values(received=Device.received + count)
+                .execution_options(synchronize_session=False)
             )
 
     def _lock(self, visit_ids: Sequence[str]) -> None:
-        """Take visits that are only touched, before the clock: who holds it waits for nobody."""
+        """Take visits before the clock: who holds it waits for nobody."""
         if visit_ids:
             db.session.execute(
                 select(Visit.id)
@@ -288,28 +365,87 @@ class Unit:
     def _connection(self) -> Connection:
         return db.session.connection()
 
-    def _served(self, received: Sequence[Received]) -> dict[str, str]:
-        """The context blocks that signatures among ``received`` name, as they were served.
-
-        A block may have been served with another visit of the same work order first.
-        """
-        named = {
-            str(item.operation.value.get("context_sha256"))
-            for item in received
-            if item.operation.kind == "signature" and isinstance(item.operation.value, Mapping)
-        }
-        rows = db.session.execute(
-            select(context_block.c.sha256, context_block.c.body).where(
-                context_block.c.org_id == self.organisation.id,
-                context_block.c.sha256.in_({name for name in named if blobs.is_name(name)}),
-            )
-        )
-        return {row.sha256: row.body for row in rows}
-
     def _heads(self, visit_id: str, paths: Sequence[str]) -> dict[str, list[str]]:
         visit = db.session.get(Visit, visit_id)
         fields = visit.state.get("fields", {}) if visit is not None and visit.state else {}
         return {path: fields[path]["heads"] for path in paths if path in fields}
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A visit with the operations held of it and those that are new."""
+
+    visit: Visit
+    held: Sequence[Received]
+    new: Sequence[Incoming]
+
+    @property
+    def whole(self) -> list[Received]:
+        """All operations, ready to fold."""
+        return [*self.held, *(item.received for item in self.new)]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What is known of photos and contexts that operations name, looked up once for many visits.
+
+    ``unreadable`` are photos with the problem of each, ``served`` the context blocks that
+    signatures name, as they were served: perhaps with another visit of the same work order first.
+    """
+
+    unreadable: Mapping[str, str]
+    served: Mapping[str, str]
+
+    @classmethod
+    def of(cls, org_id: str, received: Iterable[Sequence[Received]]) -> _Facts:
+        """What is known of everything that is named in ``received``."""
+        photos: set[str] = set()
+        blocks: set[str] = set()
+        for item in chain.from_iterable(received):
+            kind, value = item.operation.kind, item.operation.value
+            if not isinstance(value, Mapping):
+                continue
+            if kind == "signature":
+                blocks.update(filter(blobs.is_name, [value.get("context_sha256")]))
+            elif kind in ("photo", "correction", "resolution"):
+                photos.update(filter(blobs.is_name, value.values()))
+        return cls(_unreadable(org_id, photos), _served(org_id, blocks))
+
+
+def _unreadable(org_id: str, names: Collection[str]) -> dict[str, str]:
+    """Those photos of ``names`` that nobody can look at, with the problem."""
+    if not names:
+        return {}
+    rows = db.session.execute(
+        select(Blob.sha256, Blob.problem).where(
+            Blob.org_id == org_id, Blob.sha256.in_(names), Blob.problem != ""
+        )
+    )
+    return {row.sha256: row.problem for row in rows}
+
+
+def _served(org_id: str, names: Collection[str]) -> dict[str, str]:
+    """The text of the context blocks of ``names``."""
+    if not names:
+        return {}
+    rows = db.session.execute(
+        select(context_block.c.sha256, context_block.c.body).where(
+            context_block.c.org_id == org_id, context_block.c.sha256.in_(names)
+        )
+    )
+    return {row.sha256: row.body for row in rows}
+
+
+def _flag_photos(state: merge.State, unreadable: Mapping[str, str]) -> None:
+    if not unreadable:
+        return
+    hashes = {
+        str(entry["value"].get("sha256")): entry["id"]
+        for entry in state["entries"]
+        if entry["kind"] == "photo"
+    }
+    for name in sorted(unreadable.keys() & hashes.keys()):
+        state["flags"].append({"code": unreadable[name], "operation": hashes[name], "args": {}})
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from sqlalchemy import func, select
 from fieldapp.context import contexts_of
 from fieldapp.database import begin_writing, insert_new
 from fieldapp.models import Blob, BlobReference, Organisation, Person, Visit, db
+from fieldapp.perform import unit
 from fieldapp.policies import Policy, load_policy
-from sync import merge
+from sync import merge, scope
 from sync.canonical import canonical, sha256
 from sync.tables import context_block, journal, visit_scope
 
@@ -47,6 +48,7 @@ def present(
             "arrived": arrived,
             "photos": photos.get(visit.id, 0),
             "paused": "",
+            "removed": "",
         }
         states.append(state)
     if remember:
@@ -118,8 +120,11 @@ def _people_in(state: State) -> set[str]:
     for entry in state["entries"] + state["signatures"]:
         found.update(void["author"] for void in entry["voids"])
     for cell in state["fields"].values():
-        found.update(side["author"] for side in cell["sides"])
-    return found
+        for side in cell["sides"]:
+            found.update([side["author"], *(lost["author"] for lost in side.get("over", ()))])
+    for said in [*state.get("dismissals", ()), *state.get("quarantine", ())]:
+        found.add(said["author"])
+    return found | set(scope.named_in(state["fields"]))
 
 
 def _names(org_id: str, visits: Sequence[Visit]) -> dict[str, str]:
@@ -166,3 +171,21 @@ def _remember(org_id: str, states: Sequence[State], now: datetime) -> None:
         # Somebody else may have been served the same block a moment ago.
         db.session.execute(insert_new(context_block), rows)
         db.session.commit()
+        _judge_again(org_id, states, now)
+
+
+def _judge_again(org_id: str, states: Sequence[State], now: datetime) -> None:
+    """Look once more at signatures that stood on a block unknown till now.
+
+    After a backup was restored a phone sends them again before it is served their block again.
+    """
+    doubted = [
+        state["visit"]["id"]
+        for state in states
+        if any(entry["verdict"] == "mismatch" for entry in state["signatures"])
+    ]
+    if doubted:
+        with unit(org_id, now) as opened:
+            opened.hold(doubted)
+            for visit_id in sorted(doubted):
+                opened.refresh(visit_id)

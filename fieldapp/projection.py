@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fieldapp.context import targets_of
 from fieldapp.models import Person, Visit, db
+from sync import scope
 from sync.merge import State
-from sync.scope import Move
+from sync.scope import CLOSED, Move
 
 if TYPE_CHECKING:
     from fieldapp.perform import Unit
@@ -20,22 +21,21 @@ SUMMARY_CHARACTERS = 120
 def project(unit: Unit, visit: Visit, state: State) -> list[Move]:
     """Write ``state`` and its columns into ``visit``; returns the changes of scope that follow."""
     fields = state["fields"]
-    before = visit.engineer_id
-    after = _engineer(unit, fields)
+    engineers = _engineers(unit, fields)
     visit.state = state
-    visit.engineer_id = after
+    visit.engineer_id = engineers[0] if engineers else None
     visit.status = state["visit"]["status"]
     visit.appointment_at = _time(_value(fields, "appointment/at"))
     visit.arrived_at = _time(state["visit"]["arrived_at"])
+    visit.closed_at = _closed_at(visit.status, fields)
     visit.conflict_count = sum(1 for cell in fields.values() if cell["conflict"])
-    visit.flag_count = len(state["flags"])
+    visit.flag_count = sum(1 for flag in state["flags"] if not flag["dismissed"])
     visit.summary_text = _line(
         _value(fields, "diagnosis/text") or _value(fields, "fault/text") or ""
     )
-    db.session.flush()
     if visit.work_order is not None:
         visit.due_at = _arrival_due(unit, visit)
-    return _scope_changes(visit.id, before, after)
+    return _scope_changes(unit, visit, _people(unit, scope.named_in(fields)))
 
 
 def told_elsewhere(visit: Visit) -> tuple[Any, ...]:
@@ -50,12 +50,24 @@ def told_elsewhere(visit: Visit) -> tuple[Any, ...]:
     return (history if visit.arrived_at else None, loaners)
 
 
-def _engineer(unit: Unit, fields: Mapping[str, Any]) -> str | None:
-    """The engineer assigned, when it is a person of this organisation."""
+def _engineers(unit: Unit, fields: Mapping[str, Any]) -> list[str]:
+    """Who goes, by the assignment that is shown: its engineer, when he is of this organisation."""
     value = _value(fields, "assignment")
-    id_ = str(value.get("engineer") or "") if isinstance(value, Mapping) else ""
-    person = db.session.get(Person, id_) if id_.isprintable() else None
-    return person.id if person is not None and person.org_id == unit.organisation.id else None
+    return _people(unit, [value.get("engineer")] if isinstance(value, Mapping) else [])
+
+
+def _people(unit: Unit, ids: Iterable[Any]) -> list[str]:
+    """Those of ``ids`` who are people of this organisation, in their order."""
+    found = []
+    for id_ in ids:
+        if not isinstance(id_, str) or not id_.isprintable() or id_ in found:
+            continue
+        if id_ not in unit.people:
+            person = db.session.get(Person, id_)
+            unit.people[id_] = person is not None and person.org_id == unit.organisation.id
+        if unit.people[id_]:
+            found.append(id_)
+    return found
 
 
 def _arrival_due(unit: Unit, visit: Visit) -> datetime | None:
@@ -65,15 +77,26 @@ def _arrival_due(unit: Unit, visit: Visit) -> datetime | None:
     return None
 
 
-def _scope_changes(visit_id: str, before: str | None, after: str | None) -> list[Move]:
-    if before == after:
-        return []
+def _scope_changes(unit: Unit, visit: Visit, after: list[str]) -> list[Move]:
+    """What brings the scope to the people ``after``; a visit put away comes back when reopened."""
+    before = unit.holders[visit.id]
+    is_closed = visit.closed_at is not None
     moves = []
-    if before is not None:
-        moves.append(Move(before, visit_id, False, "reassigned"))
-    if after is not None:
-        moves.append(Move(after, visit_id, True, "assigned"))
+    for person_id in after:
+        active, reason = before.get(person_id, (False, ""))
+        if not active and not (is_closed and reason == CLOSED):
+            moves.append(Move(person_id, visit.id, True, "assigned"))
+    for person_id, (active, _) in before.items():
+        if active and person_id not in after:
+            reason = "reassigned" if after else "unassigned"
+            moves.append(Move(person_id, visit.id, False, reason))
     return moves
+
+
+def _closed_at(status: str, fields: Mapping[str, Any]) -> datetime | None:
+    """When the visit was accepted or cancelled, as long as it is."""
+    path = {"accepted": "review", "cancelled": "cancellation"}.get(status)
+    return _time(fields[path]["at"]) if path else None
 
 
 def _value(fields: Mapping[str, Any], path: str) -> Any:

@@ -192,6 +192,7 @@ def make_print_copy(org_id: str, name: str) -> None:
     ).all()
     if visits:
         with unit(org_id, datetime.now(UTC)) as opened:
+            opened.hold(visits)
             for visit_id in visits:
                 opened.refresh(visit_id)
 

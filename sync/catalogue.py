@@ -26,10 +26,11 @@ FieldType = Literal[
     "position",  # {latitude, longitude: micro-degrees, accuracy: metres}
     "photo",  # SHA-256 of the stored bytes
     "strokes",  # [[x, y, ms, …], …]: integers, one flat list a stroke
+    "people",  # ids of persons, no more than ``limit``
     "entry",  # the id of an operation on the same visit
     "hidden",  # carried by the form, not shown
 ]
-Policy = Literal["add", "set", "void", "correction", "assert", "sign"]
+Policy = Literal["add", "set", "void", "correction", "assert", "sign", "judgement"]
 OnPaper = Literal["signed", "after", "never"]
 
 
@@ -339,7 +340,10 @@ KINDS: tuple[Kind, ...] = (
         "assert",
         "never",
         DESK,
-        (Field("engineer", "hidden", N_("Engineer"), True, 36),),
+        (
+            Field("engineer", "hidden", N_("Engineer"), limit=36),  # empty: nobody goes any more
+            Field("helpers", "people", N_("Also on this visit"), limit=10),
+        ),
     ),
     Kind(
         "remark",
@@ -372,6 +376,43 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     Kind("resolution", "resolutions", N_("Resolution"), "set", "never", DESK),
+    Kind(
+        "dismissal",
+        "dismissals",
+        N_("Dismissed flag"),
+        "judgement",
+        "never",
+        DESK,
+        (
+            Field("entry", "entry", N_("Entry"), True, 36),
+            Field("code", "hidden", N_("Flag"), True, 60),
+            Field("reason", "text", N_("Reason"), True, 300),
+        ),
+    ),
+    Kind(
+        "release",
+        "releases",
+        N_("Release from quarantine"),
+        "judgement",
+        "never",
+        DESK,
+        (
+            Field("entry", "entry", N_("Entry"), True, 36),
+            Field("reason", "text", N_("Reason"), True, 300),
+        ),
+    ),
+    Kind(
+        "reopening",
+        "reopenings",
+        N_("Reopening"),
+        "judgement",
+        "never",
+        DESK,
+        (
+            Field("entry", "entry", N_("Entry"), True, 36),
+            Field("reason", "text", N_("Reason"), True, 300),
+        ),
+    ),
 )
 
 _BY_NAME = {kind.name: kind for kind in KINDS}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,8 +21,23 @@ State = dict[str, Any]
 ARRIVALS_APART_MINUTES = 15
 """Arrivals further apart than this are flagged."""
 
-DOUBTS = ("author.not-owner", "author.out-of-scope", "author.role", "device.revoked")
+DOUBTS = (
+    "author.not-owner",
+    "author.out-of-scope",
+    "author.role",
+    "device.revoked",
+    "operation.from-file",
+)
 """A fact from the field counts in spite of these; what only the desk may decide does not."""
+
+UNREAD = ("operation.malformed", "operation.fold-failed")
+"""Kept as it came, and left out."""
+
+QUARANTINE = ("author.not-owner", "device.revoked")
+"""Perhaps its author is another than it says: kept apart until somebody at the desk releases it."""
+
+REOPENED = ("cancellation", "dismissal", "release", "resolution")
+"""Decisions of the desk that a reopening takes back."""
 
 _INSTANT = re.compile(
     "(?!9999)(19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
@@ -44,12 +59,41 @@ def fold(received: Iterable[Received], visit_id: str) -> State:
         for item in items
         if item.operation.hash != known[item.operation.id].operation.hash
     }
-    folder = _Folder(visit_id)
+    folder = _Folder(visit_id, known)
     for item in sorted(known.values(), key=lambda item: item.operation.id):
         folder.take(item)
     for id_ in twice:
         folder.flag("operation.same-id", id_)
-    return folder.state()
+    return mark_dismissed(folder.state())
+
+
+def mark_dismissed(state: State) -> State:
+    """Write into each flag of ``state`` who dismissed it, or None; returns ``state``, changed."""
+    for flag in state["flags"]:
+        flag["dismissed"] = None
+        for dismissal in reversed(state["dismissals"]):  # the first one counts
+            if (dismissal["entry"], dismissal["code"]) == (flag["operation"], flag["code"]):
+                flag["dismissed"] = {
+                    key: dismissal[key] for key in ("operation", "author", "at", "reason")
+                }
+    return state
+
+
+def quarantined(received: Iterable[Received]) -> set[str]:
+    """Ids of the operations among ``received`` that nobody released yet."""
+    known = one_each(received)
+    reopened = _judged(known, "reopening")
+    released = _judged(known, "release", reopened)
+    return {
+        id_
+        for id_, item in known.items()
+        if set(QUARANTINE) & set(item.problems) and id_ not in released
+    }
+
+
+def reopened(received: Iterable[Received]) -> frozenset[str]:
+    """Ids of the decisions that standing reopenings among ``received`` take back."""
+    return _judged(one_each(received), "reopening")
 
 
 def one_each(received: Iterable[Received]) -> dict[str, Received]:
@@ -168,8 +212,13 @@ def _text(value: Any) -> str:
 class _Folder:
     """Collects operations by what they do and then reads off the state."""
 
-    def __init__(self, visit_id: str) -> None:
+    def __init__(self, visit_id: str, known: Mapping[str, Received]) -> None:
         self.visit_id = visit_id
+        self.known = known
+        self.reopened = _judged(known, "reopening")
+        self.quarantined = quarantined(known.values())
+        self.quarantine: list[dict[str, Any]] = []
+        self.dismissals: list[dict[str, Any]] = []
         self.entries: dict[str, Received] = {}
         self.cells: dict[str, dict[str, Any]] = defaultdict(dict)  # path -> operation id -> value
         self.by_id: dict[str, Received] = {}
@@ -185,7 +234,7 @@ class _Folder:
         for code in item.problems:
             name, _, detail = code.partition("=")
             self.flag(name, operation.id, _arguments(name, detail))
-        if {"operation.malformed", "operation.fold-failed"} & set(item.problems):
+        if set(UNREAD) & set(item.problems):
             return
         if not catalogue.is_known(operation.kind):
             if not any(code.startswith("operation.unknown-kind") for code in item.problems):
@@ -195,7 +244,12 @@ class _Folder:
             self.flag("operation.malformed", operation.id)
             return
         kind = catalogue.kind_named(operation.kind)
+        if operation.id in self.quarantined:
+            self.quarantine.append(_apart(item))
+            return
         if "engineer" not in kind.roles and set(DOUBTS) & set(item.problems):
+            return
+        if operation.kind in REOPENED and operation.id in self.reopened:
             return
         if kind.policy == "add":
             self.entries[operation.id] = item
@@ -205,6 +259,8 @@ class _Folder:
             self.voids[_text(operation.value.get("entry"))].append(item)
         elif kind.policy == "assert":
             self.put(kind.name, dict(operation.value), item)
+        elif kind.policy == "judgement":
+            self.judge(item)
         else:
             for path, value in operation.value.items():
                 if _may_set(kind, path, value):
@@ -217,6 +273,17 @@ class _Folder:
         self.cells[path][item.operation.id] = value
         seen = set(item.operation.supersedes.get(path, ()))
         self.superseded[path] |= seen - {item.operation.id}
+
+    def judge(self, item: Received) -> None:
+        """The desk decided about one operation; what it names may still be on its way."""
+        operation = item.operation
+        entry = _text(operation.value.get("entry"))
+        if operation.kind == "dismissal":
+            code, reason = (_text(operation.value.get(key)) for key in ("code", "reason"))
+            said = {"operation": operation.id, "entry": entry, "code": code, "reason": reason}
+            self.dismissals.append(said | _who(item))
+        elif entry not in self.known:
+            self.flag("operation.dangling", operation.id)
 
     def flag(self, code: str, operation: str, args: Mapping[str, Any] | None = None) -> None:
         """Mark ``operation`` for a person to look at."""
@@ -247,6 +314,12 @@ class _Folder:
             "fields": fields,
             "entries": entries,
             "signatures": signatures,
+            "dismissals": sorted(
+                self.dismissals, key=lambda said: (said["at"], by_code_unit(said["operation"]))
+            ),
+            "quarantine": sorted(
+                self.quarantine, key=lambda apart: (apart["at"], by_code_unit(apart["id"]))
+            ),
             "flags": self.flags,
         }
         derive(state)
@@ -278,10 +351,10 @@ class _Folder:
         unseen = set(candidates) - self.superseded[path] or set(candidates)
         heads = sorted(unseen, key=by_code_unit)
         sides = sorted(
-            ({"operation": id_, "value": candidates[id_]} | _who(self.by_id[id_]) for id_ in heads),
+            (self._side(path, id_) | {"over": self._over(path, id_)} for id_ in heads),
             key=lambda side: (side["at"], by_code_unit(side["operation"])),
         )
-        differ = len({canonical(side["value"]) for side in sides}) > 1
+        differ = len(sides) > 1 and len({canonical(side["value"]) for side in sides}) > 1
         return {
             "value": sides[-1]["value"],
             "heads": heads,
@@ -291,6 +364,25 @@ class _Folder:
             "conflict": differ,
             "after": seen is not None and self._is_on_paper(path) and not set(heads) <= seen,
         }
+
+    def _side(self, path: str, id_: str) -> dict[str, Any]:
+        return {"operation": id_, "value": self.cells[path][id_]} | _who(self.by_id[id_])
+
+    def _over(self, path: str, id_: str) -> list[dict[str, Any]]:
+        """What lost by the resolution ``id_``, earlier resolutions looked through."""
+        candidates = self.cells[path]
+        lost: dict[str, dict[str, Any]] = {}
+        ahead, passed = [id_], set()
+        while ahead:
+            operation = self.by_id[ahead.pop()].operation
+            if operation.id in passed:
+                continue
+            passed.add(operation.id)
+            if operation.kind == "resolution":
+                ahead += [seen for seen in operation.supersedes.get(path, ()) if seen in candidates]
+            elif canonical(candidates[operation.id]) != canonical(candidates[id_]):
+                lost[operation.id] = self._side(path, operation.id)
+        return sorted(lost.values(), key=lambda side: (side["at"], by_code_unit(side["operation"])))
 
     def _is_on_paper(self, path: str) -> bool:
         """Whether a path of a cell is printed: a correction is where its entry is."""
@@ -384,6 +476,28 @@ class _Folder:
             for entry in standing:
                 if entry["at"] > review["at"] and entry["kind"] != "remark":
                     self.flag("review.later-entries", entry["id"])
+
+
+def _judged(
+    known: Mapping[str, Received], kind: str, reopened: Collection[str] = ()
+) -> frozenset[str]:
+    """What standing judgements of ``kind`` are about."""
+    return frozenset(
+        _text(item.operation.value.get("entry"))
+        for id_, item in known.items()
+        if item.operation.kind == kind
+        and isinstance(item.operation.value, Mapping)
+        and not {*DOUBTS, *UNREAD} & set(item.problems)
+        and id_ not in reopened
+    )
+
+
+def _apart(item: Received) -> dict[str, Any]:
+    """An operation in quarantine as the desk sees it."""
+    operation = item.operation
+    code = next(code for code in QUARANTINE if code in item.problems)
+    said = {"id": operation.id, "kind": operation.kind, "code": code}
+    return said | {"value": dict(operation.value)} | _who(item)
 
 
 def _rank(item: Received) -> tuple[bool, str]:

@@ -55,6 +55,11 @@ KINDS: tuple[Kind, ...] = (
     _flag("author.role", "The author's role does not perform this kind of operation."),
     _flag("device.revoked", "This phone had been revoked when it sent this."),
     _flag("clock.skew", "The phone's clock was off by %(minutes)s minutes."),
+    _flag(
+        "device.counter-twice",
+        "Two entries carry the same number from one phone; its storage may have been copied.",
+    ),
+    _flag("operation.from-file", "This came in a file and not from the phone itself."),
     _flag("operation.same-id", "Two different operations carry the same id; both are kept."),
     _flag("operation.hash-mismatch", "The operation does not match its own hash."),
     _flag("operation.malformed", "The operation could not be read; it is kept as it came."),
@@ -85,6 +90,12 @@ KINDS: tuple[Kind, ...] = (
     _error("page.unknown", 404, "There is no such page. Go back to the list of visits."),
     _error("visit.not-found", 404, "There is no such visit among yours. Go back to the list."),
     _error("entry.not-found", 404, "There is no such entry on this visit. Go back to the visit."),
+    _error(
+        "entry.final",
+        422,
+        "Only a settled conflict, a dismissed flag, a release or a cancellation can be taken back.",
+    ),
+    _error("phone.not-found", 404, "There is no such phone. Go back to the list of phones."),
     _error("work-order.not-found", 404, "There is no such work order. Go back to the board."),
     _error("customer.not-found", 404, "There is no such customer, site or contact."),
     _error("report.not-found", 404, "There is no such work order document."),
@@ -108,6 +119,15 @@ KINDS: tuple[Kind, ...] = (
         "push.not-json", 400, "The push was not readable JSON. Nothing was taken; send it again."
     ),
     _error("push.protocol", 426, "This version of the app is not understood. Please reload it."),
+    _error("unsent.no-file", 422, "Choose the file with the unsent work first."),
+    _error(
+        "unsent.too-large", 413, "This file is larger than %(limit)s MB, more than this page takes."
+    ),
+    _error("unsent.unreadable", 422, "This file is damaged or no JSON. Have it saved again."),
+    _error("unsent.format", 422, "This is no file of unsent work from a phone, or one too new."),
+    _error("unsent.person", 422, "This file comes from somebody who does not work here."),
+    _error("unsent.photo", 422, "A photo in this file is damaged. Have the file saved again."),
+    _error("unsent.gone", 409, "The file shown before is no longer here. Choose it again."),
     _error("blob.hash-mismatch", 422, "The photo arrived damaged. The phone sends it again.", True),
     _error("blob.offset", 409, "The photo is at another place. Go on from the offset named.", True),
     _error("photo.not-a-hash", 400, "A photo is named by the SHA-256 of its bytes."),
@@ -125,6 +145,18 @@ KINDS: tuple[Kind, ...] = (
         "server.failed", 500, "Something went wrong on our side. Nothing was lost; try again.", True
     ),
     _error("server.busy", 503, "The server is busy. Please try again in a moment.", True),
+    # what a phone says of itself and of whoever answers it
+    _error(
+        "phone.failed", 500, "Something in this app failed. What you saved is kept; open it again."
+    ),
+    _error(
+        "phone.blocked", 503, "Another window of this app is in the way. Please close it.", True
+    ),
+    _error("phone.no-room", 507, "This phone has no room left: this was not saved. Free some."),
+    _error("photo.no-room", 507, "This phone has no room for another photo. All else is saved."),
+    _error("answer.not-ours", 502, "Somebody else answers in the office's place.", True),
+    _error("answer.protocol", 502, "The office speaks a newer version. Please reopen the app."),
+    _error("answer.empty", 502, "The office confirmed nothing. It is sent again.", True),
 )
 
 CATALOGUE: dict[str, Kind] = {kind.code: kind for kind in KINDS}

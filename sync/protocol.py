@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +17,26 @@ from typing import Any
 from sync.problems import Problem
 
 PROTOCOL = 1
+MOST_UNSENT = 1_000_000
+"""What a phone says beyond this is read as this."""
+
+HEADROOM = 60
+"""Levels of nesting left for whoever walks through a body after it was read."""
+
 MEDIA_TYPE = "application/vnd.fieldapp.sync+json"
 
 
 @dataclass(frozen=True)
 class Push:
-    """What a phone sends: its clock in ms since 1970, its highest counter, its operations."""
+    """What a phone sends: its clock in ms since 1970, its highest counter, its operations.
+
+    ``unsent`` is how many items it holds beyond these; None when it does not say.
+    """
 
     now_ms: int
     high: int
     operations: list[Any]
+    unsent: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,17 @@ class Cursor:
     def write(self) -> str:
         """The opaque text that the phone keeps."""
         return base64.urlsafe_b64encode(f"{self.epoch}|{self.rev}|{self.visit}".encode()).decode()
+
+
+def read_json(data: bytes) -> Any:
+    """The JSON value in ``data``; ValueError for all else, numbers that JSON lacks included."""
+    try:
+        read = json.loads("[" * HEADROOM + data.decode() + "]" * HEADROOM, parse_constant=_refuse)
+        for _ in range(HEADROOM):
+            (read,) = read
+        return read
+    except (TypeError, RecursionError):
+        raise ValueError("not JSON") from None
 
 
 def check(body: Any) -> None:
@@ -66,7 +88,13 @@ def read_push(body: Any, most: int) -> Push:
         raise Problem("push.not-json")
     if len(operations) > most:
         raise Problem("content.too-large")
-    return Push(int(now_ms), int(high), operations)
+    return Push(int(now_ms), int(high), operations, read_unsent(body))
+
+
+def read_unsent(body: Mapping[str, Any]) -> int | None:
+    """How many items a phone says that it still holds; None when it says nothing readable."""
+    unsent = body.get("unsent")
+    return min(int(unsent), MOST_UNSENT) if _is_count(unsent) and unsent is not None else None
 
 
 def read_cursor(text: Any, epoch: str) -> Cursor:
@@ -89,6 +117,10 @@ def digest(scope: Mapping[str, int]) -> str:
     """SHA-256, in hex, over visit and revision of a whole scope, ordered by the visits' ids."""
     text = "\n".join(f"{visit} {scope[visit]}" for visit in sorted(scope))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
 
 
 def _is_count(value: Any) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Table, and_, insert, or_, select, update
 
 from sync.protocol import Cursor
 from sync.tables import visit_scope
+
+CLOSED = "closed"
+"""The reason under which a visit leaves that was accepted or cancelled long enough ago."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +53,30 @@ def changes(
     without changing would never arrive otherwise.  A visit without a work order is the desk's to
     place first.
     """
-    moved = visit_scope.c.rev
-    # The later of the two revisions is the one the cursor must pass.
-    rows = connection.execute(
-        select(visits.c.id, visits.c.rev, moved, visit_scope.c.active, visit_scope.c.reason)
+    in_scope = (visit_scope.c.org_id == org_id, visit_scope.c.person_id == person_id)
+    here = connection.execute(
+        select(visits.c.id, visits.c.rev, visit_scope.c.rev)
         .join(
             visit_scope,
             and_(visit_scope.c.visit_id == visits.c.id, visit_scope.c.org_id == visits.c.org_id),
         )
         .where(
-            visits.c.org_id == org_id,
+            *in_scope,
+            visit_scope.c.active,
             visits.c.work_order_id.is_not(None),
-            visit_scope.c.person_id == person_id,
-            or_(visits.c.rev >= cursor.rev, moved >= cursor.rev),
+            or_(visits.c.rev >= cursor.rev, visit_scope.c.rev >= cursor.rev),
         )
     ).all()
+    # On its own: over the years far more visits left than are here, and few of them lately.
+    gone = connection.execute(
+        select(visit_scope.c.visit_id, visit_scope.c.rev, visit_scope.c.reason).where(
+            *in_scope, ~visit_scope.c.active, visit_scope.c.rev >= cursor.rev
+        )
+    ).all()
+    # The later of the two revisions is the one the cursor must pass.
     found = sorted(
-        (max(row.rev, row[2]) if row.active else row[2], row.id, row.active, row.reason)
-        for row in rows
+        [(max(row[1], row[2]), row[0], True, "") for row in here]
+        + [(row[1], row[0], False, row[2]) for row in gone]
     )
     fresh = [item for item in found if (item[0], item[1]) > (cursor.rev, cursor.visit)]
     page = fresh[:most]
@@ -95,6 +105,46 @@ def scope_of(connection: Connection, visits: Table, org_id: str, person_id: str)
         )
     ).all()
     return {row.id: row.rev for row in rows}
+
+
+def named_in(fields: Mapping[str, Any]) -> list[str]:
+    """Ids that the standing assignments of a visit name, engineers and helpers.
+
+    As long as two assignments stand beside each other, those of both: nobody's visit goes away
+    while the desk makes up its mind.
+    """
+    named: list[Any] = []
+    for side in fields.get("assignment", {}).get("sides", ()):
+        if isinstance(side["value"], Mapping):
+            helpers = side["value"].get("helpers")
+            named.append(side["value"].get("engineer"))
+            named += helpers if isinstance(helpers, list) else ()
+    return [id_ for id_ in named if isinstance(id_, str)]
+
+
+def holders(connection: Connection, org_id: str, visit_id: str) -> dict[str, tuple[bool, str]]:
+    """Who holds or held a visit: ``{person: (active, reason)}``."""
+    return holders_by_visit(connection, org_id, [visit_id])[visit_id]
+
+
+def holders_by_visit(
+    connection: Connection, org_id: str, visit_ids: Collection[str]
+) -> dict[str, dict[str, tuple[bool, str]]]:
+    """What :func:`holders` says of each of ``visit_ids``, in one query."""
+    found: dict[str, dict[str, tuple[bool, str]]] = {visit_id: {} for visit_id in visit_ids}
+    if not found:
+        return found  # SQLite would look at every row of the organisation
+    rows = connection.execute(
+        select(
+            visit_scope.c.visit_id,
+            visit_scope.c.person_id,
+            visit_scope.c.active,
+            visit_scope.c.reason,
+        ).where(visit_scope.c.org_id == org_id, visit_scope.c.visit_id.in_(found))
+    )
+    for row in rows:
+        found[row.visit_id][row.person_id] = (row.active, row.reason)
+    return found
 
 
 def move(connection: Connection, org_id: str, moves: Iterable[Move], rev: int) -> None:

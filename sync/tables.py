@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData(
@@ -23,6 +24,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+DECISIONS = "kind IN ('cancellation', 'dismissal', 'release', 'reopening', 'resolution')"
+"""Operations that settle something at the desk, and those that take that back."""
 
 journal = Table(
     "journal",
@@ -44,6 +48,15 @@ journal = Table(
     Column("problems", Text, nullable=False),  # codes of sync.problems, a space between
     Column("body", Text, nullable=False),  # the operation as it came, canonical JSON
     Index("journal_of_visit", "org_id", "visit_id"),
+    Index("journal_of_device", "org_id", "device_id", "n"),
+    # What the desk decided lately.  Literals: SQLite compares conditions as they are written.
+    Index(
+        "journal_of_decisions",
+        "org_id",
+        "received_ms",
+        sqlite_where=text(DECISIONS),
+        postgresql_where=text(DECISIONS),
+    ),
 )
 
 visit_scope = Table(
@@ -55,7 +68,8 @@ visit_scope = Table(
     Column("rev", BigInteger, nullable=False),
     Column("active", Boolean, nullable=False),
     Column("reason", String(40), nullable=False),
-    Index("scope_by_rev", "org_id", "person_id", "rev"),
+    Index("scope_by_rev", "org_id", "person_id", "active", "rev"),
+    Index("scope_of_visit", "org_id", "visit_id"),
 )
 
 sync_clock = Table(

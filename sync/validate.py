@@ -28,6 +28,7 @@ _MOMENT = re.compile(
     "(?!9999)((?:19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2})"
     "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
 )
+_PERSON = re.compile("[0-9A-Za-z-]{1,36}")
 _HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -51,10 +52,10 @@ def validate(
     return found
 
 
-def is_printable(character: str, coverage: Coverage) -> bool:
+def _is_covered(character: str, edges: Sequence[int]) -> bool:
     """Whether the paper's fonts have a glyph for ``character``."""
     # An odd number of edges at or below it: behind the start of a run and before its end.
-    return bisect_right(_edges(tuple(coverage)), ord(character)) % 2 == 1
+    return bisect_right(edges, ord(character)) % 2 == 1
 
 
 @lru_cache(maxsize=4)
@@ -83,6 +84,8 @@ def _finding(
             isinstance(item, str) and item in keys for item in value
         )
         return None if fits else ("field.not-a-choice", "")
+    if kind == "people":
+        return None if _are_people(value, field["limit"]) else ("field.not-a-choice", "")
     if not isinstance(value, str):
         return ("field.wrong-type", "")
     return _text_finding(field, value, choices, coverage)
@@ -110,8 +113,9 @@ def _text_finding(
         return ("field.missing", "") if field["required"] else None
     if kind == "serial" and not _SERIAL.fullmatch(value):
         return ("field.not-a-serial", "")
-    for character in value:
-        if character not in "\n\t " and not is_printable(character, coverage):
+    edges = _edges(tuple(coverage))
+    for character in dict.fromkeys(value):
+        if character not in "\n\t " and not _is_covered(character, edges):
             return ("field.glyph", character)
     return None
 
@@ -147,6 +151,15 @@ def _are_strokes(value: Any, limit: int) -> bool:
             return False
         points += len(stroke) // 3
     return 2 <= points <= limit
+
+
+def _are_people(value: Any, limit: int) -> bool:
+    """Ids of persons; whether they work here is for others to say."""
+    return (
+        isinstance(value, list)
+        and len(value) <= limit
+        and all(isinstance(id_, str) and _PERSON.fullmatch(id_) for id_ in value)
+    )
 
 
 def _is_integer(value: Any) -> TypeGuard[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import shutil
@@ -14,16 +15,68 @@ import pytest
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from fieldapp import create_app
 from fieldapp.models import Organisation, db
 from tests import cast, phones
+from tests.databases import Databases, PostgresDatabases, SqliteDatabases
 from tests.phones import Phone, Somebody
+from tests.postgres import Cluster
 
 ROOT = Path(__file__).parent.parent
 
 # No test asserts a time, hypothesis's own deadlines included: a busy machine is no fault.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--database`` says where the tables of the tests are."""
+    parser.addoption(
+        "--database",
+        choices=("sqlite", "postgresql"),
+        default="sqlite",
+        help="Database of the tests; with postgresql only those that use a database run.",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not about the chosen database.
+
+    A test that asks for ``sqlite`` or ``postgresql`` is about that one; on PostgreSQL whatever
+    needs no database has nothing to show again.
+    """
+    chosen = config.getoption("--database")
+    other = "sqlite" if chosen == "postgresql" else "postgresql"
+    kept, left = [], []
+    for item in items:
+        needs = getattr(item, "fixturenames", ())
+        is_meant = other not in needs and (chosen == "sqlite" or "databases" in needs)
+        (kept if is_meant else left).append(item)
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept
+
+
+@pytest.fixture(scope="session")
+def databases(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Databases]:
+    """Where tests get their databases from: every fixture that makes an application asks here."""
+    if request.config.getoption("--database") == "sqlite":
+        yield SqliteDatabases(tmp_path_factory.mktemp("databases"))
+        return
+    with Cluster() as cluster, contextlib.closing(PostgresDatabases(cluster)) as found:
+        yield found
+
+
+@pytest.fixture
+def sqlite(databases: Databases) -> Databases:
+    """The databases of a test that is about SQLite."""
+    return databases
+
+
+@pytest.fixture
+def postgresql(databases: Databases) -> Databases:
+    """The databases of a test that is about PostgreSQL."""
+    return databases
 
 
 @pytest.fixture(scope="module")
@@ -87,15 +140,10 @@ def module_page(chromium: Browser, static_url: str) -> Iterator[Page]:
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Any]:
+def app(databases: Databases, tmp_path: Path) -> Iterator[Any]:
     """A new installation: no application context is left open, as between requests."""
-    app = create_app({"INSTANCE": str(tmp_path)})
-    with app.app_context():
-        db.create_all()
-    yield app
-    with app.app_context():
-        db.session.remove()
-        db.engine.dispose()
+    with databases.application(tmp_path) as app:
+        yield app
 
 
 @pytest.fixture

@@ -15,6 +15,13 @@ CHECKS = {
     "style": [str(BIN / "ruff"), "check", "."],
     "types": [str(BIN / "mypy")],
     "rules and server": [sys.executable, "-m", "pytest", "--ignore=tests/browser"],
+    "server on PostgreSQL": [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--ignore=tests/browser",
+        "--database=postgresql",
+    ],
     "browser": [sys.executable, "-m", "pytest", "tests/browser"],
 }
 

@@ -9,15 +9,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fieldapp.access import hash_password
+from fieldapp.handover import sign
 from fieldapp.ids import mint_id
 from fieldapp.models import Person, Visit, db
-from fieldapp.perform import unit
+from fieldapp.perform import received_of, unit
+from sync import merge
 from sync.canonical import hash_of
+from sync.operation import Received, read_operation
 from sync.protocol import MEDIA_TYPE, PROTOCOL, digest
 
 PASSWORD = "seven swans, no signal"
 PAGE = {"Sec-Fetch-Site": "same-origin"}
 """What a browser says of a form on one of our own pages."""
+
+
+CLEO = {
+    "name": "Cleo Ash",
+    "role": "contact",
+    "opinion": "thank you",
+    "strokes": [[40, 90, 0, 70, 40, 60, 100, 95, 120, 130, 50, 180]],
+}
+"""What Cleo enters when she signs."""
 
 
 @functools.cache
@@ -165,3 +177,14 @@ class Phone:
     @property
     def digest(self):
         return digest(self.revisions)
+
+
+def signature(phone, visit_id, *unsent, **value):
+    """Cleo's signature on all that the phone shows: what the office holds, and ``unsent``."""
+    phone.pull()
+    context = phone.visits[visit_id]["state"]["context"]
+    with phone.app.app_context():
+        held = received_of(db.session.get_one(Visit, visit_id))
+    mine = [Received(read_operation(body), body["wall"]) for body in unsent]
+    state = merge.fold([*held, *mine], visit_id) | {"context": context}
+    return phone.operation("signature", visit_id, sign(state, CLEO | value))

@@ -87,6 +87,20 @@ def test_nothing_is_documented_that_is_not_there():
     assert named_in("problems.md") == [kind.code for kind in problems.KINDS]
 
 
+def test_every_loss_of_others_has_its_row_and_every_test_named_there_exists():
+    text = (ROOT / "docs" / "sync.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \|.*\| ([^|]+) \|$", text, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 53))
+    tests = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    }
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert len(named) > 40
+    assert named <= tests
+
+
 def test_no_command_is_named_that_is_none():
     for document in DOCUMENTS:
         for name in re.findall(r"`fieldapp ([a-z]+)", document.read_text("utf-8")):

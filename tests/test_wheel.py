@@ -32,6 +32,8 @@ NEEDED = [
     "fieldapp/static/phone/worker.js",
     "fieldapp/static/vendor/htmx.min.js",
     "fieldapp/policies/alarm.toml",
+    "fieldapp/migrations/env.py",
+    "fieldapp/migrations/versions/0001_first_release.py",
     "fieldapp/demo_data/work_orders.csv",
     "fieldapp/translations/zh_CN/LC_MESSAGES/messages.po",
     "sync/fonts/NotoSansSC-Regular.ttf",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,14 +26,13 @@ from fieldapp.desk.pages import (
     bp,
     desk_page,
     engineers_of,
-    heard_by_engineer,
-    minutes_between,
 )
+from fieldapp.desk.phones import PhoneLine, lines_of
 from fieldapp.models import Organisation, Person, ServiceRequest, Visit, WorkOrder, db
 from fieldapp.policies import load_policy
 from fieldapp.presentation import photos_to_come
-from sync import sla
-from sync.tables import sync_clock
+from sync import scope, sla
+from sync.tables import sync_clock, visit_scope
 
 SOON = timedelta(minutes=30)
 """How long before a promise falls due the board points at it."""
@@ -57,21 +56,25 @@ class Promise:
 
 @dataclass(frozen=True)
 class Card:
-    """One visit on the board."""
+    """One visit on the board.
+
+    ``helpers`` are people who hold it beside its engineer.  ``is_help`` marks it in their columns.
+    """
 
     visit: Visit
     zone: str
     promise: Promise | None
     photos: int
+    helpers: tuple[Person, ...] = ()
+    is_help: bool = False
 
 
 @dataclass
 class Column:
-    """An engineer's day.  ``heard_minutes`` is None when the phone was never heard."""
+    """An engineer's day, and what the phones may still hold of it."""
 
     engineer: Person
-    has_phone: bool
-    heard_minutes: int | None
+    phones: Sequence[PhoneLine]
     cards: list[Card] = field(default_factory=list)
 
 
@@ -151,12 +154,14 @@ def board_of(organisation: Organisation, day: date | None, now: datetime) -> Boa
     )
     firsts = first_arrivals(visits)
     photos = photos_to_come(organisation.id, [visit.id for visit in visits])
+    holders = _holders(organisation.id, visits)
     cards = [
         Card(
             visit,
             _zone_of(visit, organisation),
             promise_of(visit, firsts.get(_request_of(visit)), now),
             photos.get(visit.id, 0),
+            tuple(one for one in holders.get(visit.id, ()) if one.id != visit.engineer_id),
         )
         for visit in visits
     ]
@@ -201,9 +206,9 @@ def _arranged(
     now: datetime,
 ) -> Board:
     """The cards in their columns: by appointment, those without one last."""
-    heard = heard_by_engineer(organisation.id)
+    phones = lines_of(organisation.id, now)
     columns = {
-        person.id: Column(person, person.id in heard, minutes_between(heard.get(person.id), now))
+        person.id: Column(person, phones.get(person.id, ()))
         for person in engineers_of(organisation.id)
     }
     board = Board(day, organisation.zone, _seen(rev, cards, now), [], [], [], [])
@@ -212,16 +217,44 @@ def _arranged(
         visit = card.visit
         if visit.work_order_id is None:
             board.unknown.append(card)
-        elif visit.appointment_at is not None and visit.appointment_at < start_at:
+            continue
+        if visit.appointment_at is not None and visit.appointment_at < start_at:
             board.waiting.append(card)
-        elif visit.engineer is None:
+            continue
+        if visit.engineer is None:
             board.unassigned.append(card)
         else:
-            # somebody who left or is no engineer any more still shows what he was given
-            nobody = Column(visit.engineer, False, None)
-            columns.setdefault(visit.engineer.id, nobody).cards.append(card)
+            _column_of(visit.engineer, columns).cards.append(card)
+        for person in card.helpers:
+            _column_of(person, columns).cards.append(replace(card, is_help=True))
     board.columns = list(columns.values())
     return board
+
+
+def _column_of(person: Person, columns: dict[str, Column]) -> Column:
+    """Somebody who left or is no engineer any more still shows what he was given."""
+    return columns.setdefault(person.id, Column(person, ()))
+
+
+def _holders(org_id: str, visits: Sequence[Visit]) -> dict[str, list[Person]]:
+    """Who has each visit, by name; whoever it was put away from when it closed had it too."""
+    rows = db.session.execute(
+        select(visit_scope.c.visit_id, Person)
+        .join(
+            Person,
+            (Person.id == visit_scope.c.person_id) & (Person.org_id == visit_scope.c.org_id),
+        )
+        .where(
+            visit_scope.c.org_id == org_id,
+            visit_scope.c.visit_id.in_([visit.id for visit in visits]),
+            or_(visit_scope.c.active, visit_scope.c.reason == scope.CLOSED),
+        )
+        .order_by(Person.name, Person.id)
+    )
+    found: dict[str, list[Person]] = {}
+    for visit_id, person in rows:
+        found.setdefault(visit_id, []).append(person)
+    return found
 
 
 def _seen(rev: int, cards: Iterable[Card], now: datetime) -> str:

@@ -181,7 +181,9 @@ def create_contact_change(contact_id: str) -> ResponseReturnValue:
         return _contact_page(contact, value, findings, 422)
     was = read_was(posted)
     with unit(g.person.org_id, datetime.now(UTC)) as opened:
-        row = db.session.get_one(Contact, contact_id, with_for_update=True, populate_existing=True)
+        # Not its key: whoever opens a work order for the contact need not wait.
+        lock = {"key_share": True}
+        row = db.session.get_one(Contact, contact_id, with_for_update=lock, populate_existing=True)
         changed = {name: text for name, text in value.items() if text != was.get(name)}
         changed = {name: text for name, text in changed.items() if text != getattr(row, name)}
         clashing = [name for name in changed if was.get(name) != getattr(row, name)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +13,7 @@ from flask.wrappers import Response
 from sqlalchemy import select
 
 from fieldapp import formats, pages
+from fieldapp.intake import SERVER
 from fieldapp.languages import LANGUAGES, current_language, texts
 from fieldapp.models import Device, Person, db
 from fieldapp.offline.messages import singular
@@ -26,6 +27,11 @@ DESK = ("dispatcher", "manager", "admin")
 
 UNDER_WAY = ("departed", "on-site", "signed", "unsigned")
 """Status of visits whose engineer is on the road or at the customer's."""
+
+WORKING = (*UNDER_WAY, "left")
+"""Status of visits on which the engineer has begun and the office holds no leaving yet."""
+
+SYSTEMS = ("iPhone", "iPad", "HarmonyOS", "Android", "Windows", "Macintosh", "Linux")
 
 LANGUAGE_NAMES = dict(zip(LANGUAGES, ("中文", "English"), strict=True))
 """Each language by its own name."""
@@ -83,6 +89,8 @@ class Words:
             return self.moment(value)
         if kind == "choice" and isinstance(value, str):
             return self.word(field["choices"], value)
+        if kind == "people" and isinstance(value, list):
+            return " · ".join(self.people.get(str(id_), str(id_)) for id_ in value)
         if kind == "ticks" and isinstance(value, list):
             words = [self.word(list_ or field["choices"], str(key)) for key in value]
             return " · ".join(words)
@@ -121,18 +129,27 @@ def engineers_of(org_id: str) -> list[Person]:
     )
 
 
-def heard_by_engineer(org_id: str) -> dict[str, datetime | None]:
-    """When the phone of each engineer was last heard; only engineers with a phone are in it."""
-    heard: dict[str, datetime | None] = {}
+def device_names(org_id: str, ids: Collection[str]) -> dict[str, str]:
+    """What to call each device: whose phone it is, and what kind when the browser says so."""
     rows = db.session.execute(
-        select(Device.person_id, Device.heard_at).where(
-            Device.org_id == org_id, Device.revoked_at.is_(None)
-        )
+        select(Device.id, Device.browser_text, Person.name)
+        .join(Person, Person.id == Device.person_id)
+        .where(Device.org_id == org_id, Device.id.in_(sorted(ids)))
+        .order_by(Device.id)
     )
-    for person_id, at in rows:
-        before = heard.get(person_id)
-        heard[person_id] = max(filter(None, (before, at)), default=None)
-    return heard
+    names = {SERVER: translate("Office")}
+    for id_, browser, owner in rows:
+        name = phone_name(owner, browser)
+        # two phones of one person are told apart by the end of their keys
+        names[id_] = f"{name} …{id_[-4:]}" if name in names.values() else name
+    return names
+
+
+def phone_name(owner: str, browser: str) -> str:
+    """A phone by its owner and the system that its browser names."""
+    system = next((name for name in SYSTEMS if name in browser), "")
+    phone = translate("%(name)s's phone", name=owner)
+    return f"{phone} · {system}" if system else phone
 
 
 def names_of(ids: Sequence[str]) -> dict[str, str]:

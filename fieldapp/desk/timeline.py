@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from fieldapp.desk.pages import FieldData, Words, as_text, translate
-from fieldapp.models import Blob, Device, db
-from fieldapp.pages import CATALOGUE
-from fieldapp.perform import SERVER
-from sync.operation import iso
-
-MINUTE_MS = 60_000
+from fieldapp.desk.pages import FieldData, Words, as_text
+from fieldapp.desk.seen import Seen
+from fieldapp.models import Blob, db
+from fieldapp.pages import CATALOGUE, explain
+from sync import journal
+from sync.catalogue import kind_named
+from sync.merge import REOPENED, reopened
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Line:
     """One operation.
 
     ``wall_at`` is the phone's own time when it differs by a minute or more from the corrected one.
-    ``about`` is the label of the entry that a void or a correction speaks of.
+    ``about`` is the label of the entry that this one speaks of.  ``taken_back`` says who took a
+    decision back, ``is_final`` is false for one that may be.
     """
 
     id: str
@@ -49,47 +50,73 @@ class Line:
     about: str = ""
     voids: list[Mapping[str, Any]] = field(default_factory=list)
     is_voidable: bool = False
+    taken_back: list[dict[str, str]] = field(default_factory=list)
+    is_final: bool = True
 
 
-def timeline(
-    rows: Sequence[Row[Any]], state: Mapping[str, Any], org_id: str, words: Words
-) -> list[Line]:
-    """Every row of a visit's journal, newest last.
-
-    ``words`` knows the names of all authors and engineers.  Two queries: devices and photos.
-    """
-    bodies = {row.id: _body(row) for row in rows}
-    kinds = {row.id: row.kind for row in rows}
-    entries = {entry["id"]: entry for entry in [*state["entries"], *state["signatures"]]}
+def timeline(seen: Seen) -> list[Line]:
+    """Every row of a visit's journal, newest last.  One query, for its photos."""
+    bodies = {row.id: _body(row) for row in seen.rows}
+    entries = {entry["id"]: entry for entry in [*seen.state["entries"], *seen.state["signatures"]]}
     flags: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
-    for flag in state["flags"]:
-        flags.setdefault(flag["operation"], []).append((flag["code"], flag["args"]))
-    devices = _devices(org_id, {row.device_id for row in rows})
-    photos = _photo_states(org_id, bodies)
+    for flag in seen.state["flags"]:
+        if not flag.get("dismissed"):
+            flags.setdefault(flag["operation"], []).append((flag["code"], flag["args"]))
+    photos = _photo_states(seen.visit.org_id, bodies)
+    taken_back = reopenings_of(seen)
     lines = []
-    for row in rows:
+    for row in seen.rows:
         value = bodies[row.id].get("value")
         entry = entries.get(row.id)
-        about = _about(row.kind, value, kinds)
-        is_off = abs(row.corrected_ms - row.wall_ms) >= MINUTE_MS
+        about = _about(row.kind, value, seen.kinds)
         lines.append(
             Line(
                 id=row.id,
                 kind=row.kind,
                 label=label_of(row.kind),
-                author=words.people.get(row.author_id, row.author_id),
-                at=words.moment(iso(row.corrected_ms)),
-                wall_at=words.moment(_iso(row.wall_ms)) if is_off else "",
-                device=devices.get(row.device_id, row.device_id),
                 outcome=row.outcome,
                 flags=flags.get(row.id, []),
-                facts=facts_of(row.kind, value, kinds, words, photos),
+                facts=_dismissed(seen, value)
+                if row.kind == "dismissal"
+                else facts_of(row.kind, value, seen.kinds, seen.words, photos),
                 about=label_of(about) if about else "",
                 voids=list(entry["voids"]) if entry else [],
                 is_voidable=entry is not None and not entry["voids"] and row.kind != "remark",
+                taken_back=taken_back.get(row.id, []),
+                is_final=row.kind not in REOPENED or row.id in taken_back,
+                **seen.who_of(row),
             )
         )
     return lines
+
+
+def reopenings_of(seen: Seen) -> dict[str, list[dict[str, str]]]:
+    """Who took which decision back and why, ``{author, at, reason, …}`` by the decision's id."""
+    rows = [row for row in seen.rows if row.kind == "reopening"]
+    standing = reopened([journal.received(row) for row in rows])
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        value = _body(row).get("value")
+        entry = value.get("entry") if isinstance(value, Mapping) else None
+        if isinstance(value, Mapping) and entry in standing:
+            said = seen.who_of(row) | {"reason": str(value.get("reason", ""))}
+            found.setdefault(str(entry), []).append(said)
+    return found
+
+
+def _dismissed(seen: Seen, value: Any) -> list[Fact]:
+    """Which flag was dismissed, as its sentence, and why."""
+    said = value if isinstance(value, Mapping) else {}
+    entry, code = said.get("entry"), str(said.get("code", ""))
+    flags = seen.state["flags"]
+    args: Mapping[str, Any] = next(
+        (f["args"] for f in flags if (f["operation"], f["code"]) == (entry, code)), {}
+    )
+    kind = kind_named("dismissal")
+    return [
+        Fact(kind.field("code").label, explain(code, args).unescape()),
+        Fact(kind.field("reason").label, str(said.get("reason", ""))),
+    ]
 
 
 def label_of(kind: str) -> str:
@@ -166,10 +193,10 @@ def _of_fields(
 
 
 def _about(kind: str, value: Any, kinds: Mapping[str, str]) -> str:
-    """The kind of the entry that a void or a correction speaks of."""
+    """The kind of the entry that a void, a judgement or a correction speaks of."""
     if not isinstance(value, Mapping):
         return ""
-    if kind == "void":
+    if kind == "void" or CATALOGUE.get(kind, {}).get("policy") == "judgement":
         return kinds.get(str(value.get("entry")), "")
     if kind == "correction":
         for path in value:
@@ -181,28 +208,6 @@ def _about(kind: str, value: Any, kinds: Mapping[str, str]) -> str:
 def _body(row: Row[Any]) -> Mapping[str, Any]:
     body = json.loads(row.body)
     return body if isinstance(body, Mapping) else {}
-
-
-def _iso(ms: int) -> str:
-    try:
-        return iso(ms)
-    except (ValueError, OverflowError, OSError):  # a phone's clock may say anything
-        return str(ms)
-
-
-def _devices(org_id: str, ids: set[str]) -> dict[str, str]:
-    """What to call each device: the browser's own name for itself, shortened."""
-    names = {SERVER: translate("Office")}
-    rows = db.session.execute(
-        select(Device.id, Device.browser_text).where(Device.org_id == org_id, Device.id.in_(ids))
-    )
-    for id_, browser in rows:
-        system = next((name for name in _SYSTEMS if name in browser), "")
-        names[id_] = " ".join(filter(None, (translate("Phone"), system, f"…{id_[-4:]}")))
-    return names
-
-
-_SYSTEMS = ("iPhone", "iPad", "HarmonyOS", "Android", "Windows", "Macintosh", "Linux")
 
 
 def _photo_states(org_id: str, bodies: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

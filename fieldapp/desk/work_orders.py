@@ -16,6 +16,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from fieldapp.access import customer_for, needs, work_order_for
+from fieldapp.database import queue_up
+from fieldapp.desk.assignments import assignment_findings, complete
 from fieldapp.desk.customers import (
     CONTACT_FIELDS,
     Place,
@@ -24,12 +26,12 @@ from fieldapp.desk.customers import (
     place_of,
 )
 from fieldapp.desk.pages import DESK, LANGUAGE_NAMES, bp, desk_page, engineers_of
+from fieldapp.desk.seen import refill
 from fieldapp.formats import Offsets
 from fieldapp.forms import read_value, write_form
 from fieldapp.ids import mint_id
 from fieldapp.models import (
     Contact,
-    Organisation,
     Person,
     ServiceRequest,
     Visit,
@@ -56,6 +58,7 @@ _FAULT = kind_named("fault").fields
 _TRIP = (
     Field("appointment_at", "moment", N_("Agreed visit time")),
     Field("engineer", "choice", N_("Engineer"), choices="engineers"),
+    kind_named("assignment").field("helpers"),
 )
 _CARRY = Field("carry", "paragraph", N_("To carry"), limit=CARRY_LINES * CARRY_CHARACTERS)
 _JOB_TYPE = Field("job_type", "choice", N_("Job type"), True, choices="job_types")
@@ -117,7 +120,8 @@ def create_work_order() -> ResponseReturnValue:
         return redirect(f"/desk/work-orders/{request.form['id']}", 303)
     new = read_order(posted, policy_of(g.person.org_id), now)
     if new.findings:
-        form = {name: texts[0] for name, texts in posted.items()} | {"id": order_id}
+        form = {name: texts[0] for name, texts in posted.items()} | refill(ORDER_FIELDS, posted)
+        form["id"] = order_id
         return _order_page(
             new.place, form, {finding["field"]: finding for finding in new.findings}, 422
         )
@@ -159,9 +163,9 @@ def create_visit(order_id: str) -> ResponseReturnValue:
     value = read_value(VISIT_FIELDS, posted, make_offsets(order.request.site.zone, now))
     choices = _choices(policy)
     choices["job_types"] = [SECOND_DAY, *choices["job_types"]]
-    findings = validate(VISIT_FIELDS, value, choices, coverage()) + _carry_findings(value)
+    findings = validate(VISIT_FIELDS, value, choices, coverage()) + _trip_findings(value)
     if findings:
-        form = {name: texts[0] for name, texts in posted.items()}
+        form = {name: texts[0] for name, texts in posted.items()} | refill(VISIT_FIELDS, posted)
         return _show(order, form, {finding["field"]: finding for finding in findings}, 422)
     author_id, request_id = g.person.id, order.request_id
     with unit(order.org_id, now) as opened:
@@ -188,7 +192,7 @@ def read_order(posted: Mapping[str, Sequence[str]], policy: Policy, now: datetim
     zone = place.site.zone if place and place.site else g.person.organisation.zone
     value = read_value(ORDER_FIELDS, posted, make_offsets(zone, now))
     findings += validate(ORDER_FIELDS, value, _choices(policy), coverage())
-    findings += _carry_findings(value)
+    findings += _trip_findings(value)
     contact: dict[str, Any] = {}
     if place is not None and place.contact_id == "new":
         said = {name.removeprefix("contact_"): texts for name, texts in posted.items()}
@@ -229,9 +233,10 @@ def open_order(opened: Unit, author: Person, order_id: str, new: NewOrder) -> st
 def next_number(opened: Unit, noun: str, column: Any) -> str:
     """The first number of the policy's pattern for ``noun`` that is still free today.
 
-    The organisation's row is locked, so that two people at once do not get the same.
+    Two people at once queue up, so that they do not get the same.
     """
-    organisation = db.session.get_one(Organisation, opened.organisation.id, with_for_update=True)
+    organisation = opened.organisation
+    queue_up(f"numbers of {organisation.id}")
     today = opened.now.astimezone(ZoneInfo(organisation.zone)).date()
     start = _start_of_numbers(opened.policy, noun, today)
     taken = set(
@@ -294,7 +299,7 @@ def _add_visit(
     if value.get("appointment_at"):
         opened.perform("appointment", visit_id, author, {"at": value["appointment_at"]})
     if value.get("engineer"):
-        opened.perform("assignment", visit_id, author, {"engineer": value["engineer"]})
+        opened.perform("assignment", visit_id, author, complete(value))
 
 
 def _show(
@@ -389,11 +394,18 @@ def _choices(policy: Policy) -> dict[str, list[str]]:
     }
 
 
-def _carry_findings(value: Mapping[str, Any]) -> list[Finding]:
+def _trip_findings(value: Mapping[str, Any]) -> list[Finding]:
+    """What is wrong with who goes and with what they carry."""
+    # who is no engineer of the house was found already
+    found = [
+        finding
+        for finding in assignment_findings(value, engineers_of(g.person.org_id))
+        if (finding["field"], finding["code"]) != ("engineer", "field.not-a-choice")
+    ]
     lines = _lines(value.get("carry", ""))
     if len(lines) > CARRY_LINES or any(len(line) > CARRY_CHARACTERS for line in lines):
-        return [{"field": "carry", "code": "field.too-long", "detail": str(CARRY_CHARACTERS)}]
-    return []
+        found.append({"field": "carry", "code": "field.too-long", "detail": str(CARRY_CHARACTERS)})
+    return found
 
 
 def _lines(text: Any) -> list[str]:

@@ -67,6 +67,11 @@ class Device(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     heard_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     skew_ms: Mapped[int] = mapped_column(BigInteger, default=0)  # 32 bits end at 25 days
-    high: Mapped[int] = mapped_column(BigInteger, default=0)  # highest operation counter received
+    high: Mapped[int] = mapped_column(BigInteger, default=0)  # highest counter it ever gave
+    received: Mapped[int] = mapped_column(BigInteger, default=0)  # how many of these arrived
+    unsent: Mapped[int] = mapped_column(default=0)  # items and photos it held when last heard
+    # The phone that this one took the place of, and why: its storage was emptied, it was revoked.
+    replaces_id: Mapped[str | None] = mapped_column(Key)
+    replaces_reason: Mapped[str] = mapped_column(String(20), default="")
 
     person: Mapped[Person] = relationship()

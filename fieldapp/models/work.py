@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Date, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Date,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fieldapp.models.assets import Asset
@@ -52,6 +62,10 @@ class WorkOrder(Base):
     request: Mapped[ServiceRequest] = relationship()
 
 
+TO_SETTLE = "conflict_count > 0 OR flag_count > 0"
+"""Visits that wait for somebody at the desk, as their index and its readers write it."""
+
+
 class Visit(Base):
     """One trip by one engineer for one work order.
 
@@ -64,6 +78,16 @@ class Visit(Base):
     __table_args__ = (
         Index("visit_of_engineer", "org_id", "engineer_id", "appointment_at"),
         Index("visit_of_day", "org_id", "appointment_at"),
+        Index("visit_closed", "org_id", "closed_at"),
+        Index(
+            "visit_to_settle",
+            "org_id",
+            "appointment_at",
+            "conflict_count",
+            "flag_count",
+            sqlite_where=text(TO_SETTLE),
+            postgresql_where=text(TO_SETTLE),
+        ),
     )
 
     id: Mapped[str] = mapped_column(Key, primary_key=True)
@@ -74,6 +98,7 @@ class Visit(Base):
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # arrival promised
     arrived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     status: Mapped[str] = mapped_column(String(20), default="planned")
+    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # accepted or cancelled
     rev: Mapped[int] = mapped_column(BigInteger, default=0)
     conflict_count: Mapped[int] = mapped_column(default=0)
     flag_count: Mapped[int] = mapped_column(default=0)

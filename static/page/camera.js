@@ -3,6 +3,7 @@
 
 const LONG_EDGE = 1600
 const QUALITY = 0.8
+const NO_ROOM = 507
 const previews = new Map()
 
 /** Show the photo of a form that comes back with one. */
@@ -51,6 +52,8 @@ export async function downscale(file) {
   return (await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY))) ?? file
 }
 
+class NoRoom extends Error {}
+
 async function sha256Of(bytes) {
   const digest = await crypto.subtle.digest("SHA-256", bytes)
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("")
@@ -66,6 +69,7 @@ async function keep(box, file) {
     body: bytes,
     headers: { "Content-Type": photo.type || "application/octet-stream" },
   })
+  if (answer.status === NO_ROOM) throw new NoRoom("photo not kept: this phone is full")
   if (!answer.ok || answer.redirected) throw new Error(`photo not kept: ${answer.status}`)
   return { sha256, photo }
 }
@@ -83,7 +87,7 @@ function show(box, address) {
 function say(box, what) {
   const said = box.querySelector("[data-photo-said]")
   said.textContent = said.dataset[what]
-  said.classList.toggle("finding", what === "failed")
+  said.classList.toggle("finding", what !== "kept" && what !== "keeping")
 }
 
 async function chosen(input) {
@@ -100,7 +104,7 @@ async function chosen(input) {
     hidden.dispatchEvent(new Event("input", { bubbles: true }))
   } catch (error) {
     console.warn(error.message)
-    say(box, "failed")
+    say(box, error instanceof NoRoom ? "full" : "failed")
   } finally {
     input.value = "" // the same file may be chosen again
     input.disabled = false

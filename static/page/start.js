@@ -1,14 +1,16 @@
 // Loaded on every engineer's page: the worker, the sync line, and what the page can do by itself.
 //
-// Words to the worker: {type: "sync"}, send and fetch now; {type: "enrol", person, language}, who is
-// signed in; {type: "take-over"}, to a waiting worker: nothing is half-typed.
-// Its word to the page: {type: "changed", visit}; without a visit any may have changed.
+// Words to the worker: {type: "sync"}, send and fetch now; {type: "enrol", person, language, before},
+// who is signed in; {type: "take-over"}, to a waiting worker: nothing is half-typed.
+// Its words to the page: {type: "changed", visit}; without a visit any may have changed;
+// {type: "standing", person, device, heard_at, high, unsent}, after each sync.
 
 import { forgetPhotos, showPhotos } from "./camera.js"
 import "./hold.js"
 import { isHalfTyped, readForms } from "./keep.js"
 import { fitPads } from "./pad.js"
 import "./position.js"
+import { noteStanding, standingBefore } from "./standing.js"
 
 const EVERY_MS = 60_000
 const worker = navigator.serviceWorker
@@ -49,23 +51,29 @@ async function refresh() {
   const [line, newLine] = [document.querySelector(".sync"), page.querySelector(".sync")]
   if (line && newLine && line.textContent !== newLine.textContent) {
     line.className = newLine.className
-    line.textContent = newLine.textContent
+    wordsOf(line).textContent = wordsOf(newLine).textContent
   }
   if (isHalfTyped() || !page.querySelector("main")) return
   await htmx.swap({ text, target: "main", select: "main", swap: "innerMorph strip:true", sourceElement: document.body })
+}
+
+/** The element whose text the sync line is: its link stays the one that htmx knows. */
+function wordsOf(line) {
+  return line.querySelector("a") ?? line
 }
 
 /** What failed after sign-in is tried again; an enrolled worker controls the page. */
 function enrol(registration) {
   const { personId: id, personName: name } = document.body.dataset
   if (worker.controller || !id || !registration.active) return
-    const language = document.documentElement.lang.startsWith("zh") ? "zh_CN" : "en"
-  registration.active.postMessage({ type: "enrol", person: { id, name }, language })
+  const language = document.documentElement.lang.startsWith("zh") ? "zh_CN" : "en"
+  registration.active.postMessage({ type: "enrol", person: { id, name }, language, before: standingBefore(id) })
 }
 
 async function startWorker() {
   if (!worker) return
   worker.addEventListener("message", ({ data }) => {
+    if (data?.type === "standing") noteStanding(data)
     if (data?.type === "changed" && concerns(data.visit)) refresh().catch(() => {})
   })
   worker.addEventListener("controllerchange", askForSync)

@@ -1,5 +1,7 @@
 // @ts-check
 /** After sign-in: the phone becomes its own server, then the day's list opens. */
+import { standingBefore } from "./standing.js"
+
 const GIVE_UP_MS = 30_000
 
 const box = /** @type {HTMLElement} */ (document.querySelector("[data-welcome]"))
@@ -11,11 +13,12 @@ async function prepare() {
   await navigator.serviceWorker.register("/sw.js", { scope: "/", updateViaCache: "none" })
   const worker = /** @type {ServiceWorker} */ ((await navigator.serviceWorker.ready).active)
   const channel = new MessageChannel()
-  const told = new Promise((resolve) => {
+  const answered = new Promise((resolve) => {
     channel.port1.onmessage = (event) => resolve(event.data.ok)
   })
-  worker.postMessage({ type: "enrol", person: { id: person, name }, language }, [channel.port2])
-  return told
+  const told = { person: { id: person, name }, language, before: standingBefore(person), isFresh: true }
+  worker.postMessage({ type: "enrol", ...told }, [channel.port2])
+  return answered
 }
 
 function giveUp() {

@@ -5,15 +5,19 @@ import { day } from "./format.js"
 import { onlyChanged, readHeads, readValue, readWas, writeForm } from "./forms.js"
 import { catalogue, coverage, headers, messages, onPaper } from "./generated.js"
 import { missing } from "./missing.js"
-import { formPage, page, seeOther, visitPage, visitsPage } from "./pages.js"
+import { formPage, page, seeOther, syncPage, visitPage, visitsPage } from "./pages.js"
 import { perform, sign } from "./perform.js"
 import { Problem } from "./problem.js"
 import { get, post, put } from "./routes.js"
 import { facts, snapshotText } from "./snapshot.js"
-import { keepBlob, readBlob, writeSetting } from "./store.js"
+import { briefly, unsentFile, wholly } from "./standing.js"
+import { keepBlob, readBlob, writeMeta, writeSetting } from "./store.js"
+import { synchronise } from "./sync.js"
 import { validate } from "./validate.js"
-import { allVisits, currentPerson, policyOf, visitFor } from "./visits.js"
+import { allVisits, currentPerson, heldVisitFor, policyOf, visitFor } from "./visits.js"
 
+/** How long "try now" keeps its page waiting. */
+const PATIENCE_MS = 5000
 /** "Today" of a person without visits, who has no organisation's offsets yet. */
 const NO_VISITS_OFFSETS = [["1970-01-01T00:00:00Z", 480]]
 
@@ -22,7 +26,33 @@ get("/visits", async () => {
   const states = await allVisits(person)
   const offsets = states.length ? states[0].context.organisation.offsets : NO_VISITS_OFFSETS
   const today = day(now(), offsets)
-  return page("engineer/visits.html", visitsPage(person, states, await policyOf(person), today))
+  const phone = await briefly(person, offsets)
+  const args = visitsPage(person, states, await policyOf(person), today, phone)
+  return page("engineer/visits.html", args)
+})
+
+get("/visits/sync", async () => {
+  const person = await currentPerson()
+  const states = await allVisits(person)
+  const offsets = states.length ? states[0].context.organisation.offsets : NO_VISITS_OFFSETS
+  const phone = await wholly(person, offsets)
+  return page("engineer/sync.html", syncPage(person, states, await policyOf(person), phone))
+})
+
+post("/visits/sync", async (_, { request }) => {
+  const person = await currentPerson()
+  const form = await readForm(request)
+  if (form.read) await writeMeta(person.id, { emptied: null })
+  // Who waits behind a bad line sees the page again all the same; it changes when the sync ends.
+  else await Promise.race([synchronise({ isPatient: true }), later(PATIENCE_MS)])
+  return seeOther(localPath((form.back ?? ["/visits/sync"])[0]))
+})
+
+get("/visits/sync/file", async () => {
+  const { name, stream } = await unsentFile(await currentPerson())
+  const disposition = `attachment; filename*=UTF-8''${encodeURIComponent(name).replaceAll("'", "%27")}`
+  const type = { "Content-Type": "application/json", "Content-Disposition": disposition }
+  return new Response(stream, { headers: { ...headers, ...type } })
 })
 
 get("/visits/<visit_id>", async ({ visit_id }) => {
@@ -33,7 +63,7 @@ get("/visits/<visit_id>", async ({ visit_id }) => {
 
 get("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { url }) => {
   const person = await currentPerson()
-  const state = await visitFor(person, visit_id)
+  const state = await heldVisitFor(person, visit_id)
   const kind = kindOf(noun)
   const was = shownFirst(kind, state, url.searchParams)
   const form = writeForm(fieldsOf(kind, state, url.searchParams), was, offsetsOf(state))
@@ -42,7 +72,7 @@ get("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { url }) => {
 
 post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) => {
   const person = await currentPerson()
-  const state = await visitFor(person, visit_id)
+  const state = await heldVisitFor(person, visit_id)
   const policy = await policyOf(person)
   const kind = kindOf(noun)
   const posted = await readForm(request)
@@ -73,7 +103,7 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
 
 put("/visits/<visit_id>/photos/<sha256>", async ({ visit_id, sha256: name }, { request }) => {
   const person = await currentPerson()
-  await visitFor(person, visit_id)
+  await heldVisitFor(person, visit_id)
   const type = request.headers.get("Content-Type") ?? ""
   const bytes = await request.arrayBuffer()
   if ((await hashOfBytes(bytes)) !== name) throw new Problem("blob.hash-mismatch")
@@ -222,6 +252,10 @@ function offsetsOf(state) {
 async function hashOfBytes(bytes) {
   const digest = await crypto.subtle.digest("SHA-256", bytes)
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("")
+}
+
+function later(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 function now() {

@@ -18,7 +18,7 @@ export function readValue(fields, form, offsets) {
   const value = {}
   for (const field of fields) {
     const texts = (own(form, field.name) ?? []).map((text) => clean(text, field.type)).filter(Boolean)
-    if (field.type === "ticks") value[field.name] = texts
+    if (["ticks", "people"].includes(field.type)) value[field.name] = texts
     else if (texts.length) value[field.name] = read(field.type, texts[0], offsets)
   }
   return value
@@ -35,7 +35,7 @@ export function writeForm(fields, value, offsets) {
   const form = {}
   for (const field of fields) {
     const item = own(value, field.name)
-    if (field.type === "ticks") form[field.name] = Array.isArray(item) ? [...item] : []
+    if (["ticks", "people"].includes(field.type)) form[field.name] = Array.isArray(item) ? [...item] : []
     else if (item === undefined || item === null) form[field.name] = ""
     else if (typeof item !== "string") form[field.name] = JSON.stringify(item)
     else form[field.name] = field.type === "moment" ? local(item, offsets) : item

@@ -89,6 +89,7 @@ function apply(state, operation, catalogue, sent) {
     entry.voids.sort((a, b) => compare(a.at, b.at) || compare(a.operation, b.operation))
     return
   }
+  if (kind.policy === "judgement") return // only the desk judges
   if (kind.policy === "assert") return put(state, kind.name, operation, operation.value, who)
   for (const [path, value] of Object.entries(operation.value)) {
     if (!maySet(kind, path, value, catalogue)) continue
@@ -114,7 +115,7 @@ function put(state, path, operation, value, who) {
   const before = own(state.fields, path)?.sides ?? []
   const held = before.find((side) => side.operation === operation.id)
   const sides = before.filter((side) => side === held || !seen.has(side.operation))
-  if (!held) sides.push({ operation: operation.id, value, ...who })
+  if (!held) sides.push({ operation: operation.id, value, ...who, over: [] })
   sides.sort((a, b) => compare(a.at, b.at) || compare(a.operation, b.operation))
   const shown = /** @type {any} */ (sides.at(-1))
   const differ = new Set(sides.map((side) => canonical(side.value))).size > 1

@@ -9,20 +9,25 @@ import { templates } from "./templates.js"
 
 const FILTERS = { clock, count, day, duration, local_input: localInput, moment, money, span, when }
 
-export function visitsPage(person, states, policy, today) {
+export function visitsPage(person, states, policy, today, phone) {
   const key = (state) => state.fields["appointment/at"]?.value ?? "9"
   const ordered = [...states].sort(
     (a, b) => compare(key(a), key(b)) || compare(a.visit.id, b.visit.id),
   )
+  const sync = totals(states, phone)
+  return { ...frame("/visits", person, policy, sync), visits: ordered, today, phone }
+}
+
+/** Arguments of `engineer/sync.html`; `phone` is what `standing.js` says of this phone. */
+export function syncPage(person, states, policy, phone) {
+  return { ...frame("/visits/sync", person, policy, totals(states, phone)), phone }
+}
+
+/** What the sync line says of all visits together. */
+function totals(states, { paused }) {
   const total = (name) => states.reduce((sum, state) => sum + state.sync[name], 0)
-  const paused = states.length ? states[0].sync.paused : ""
-  const sync = {
-    items: total("items"),
-    arrived: total("arrived"),
-    photos: total("photos"),
-    paused,
-  }
-  return { ...frame("/visits", person, policy, sync), visits: ordered, today }
+  const [items, arrived, photos] = ["items", "arrived", "photos"].map(total)
+  return { items, arrived, photos, paused, removed: "" }
 }
 
 export function visitPage(person, state, policy) {
@@ -47,7 +52,8 @@ export function formPage(person, state, policy, kind, form, findings, more) {
 }
 
 export function problemPage(person, code) {
-  return { path: "/visits", person, code, sync: { items: 0, arrived: 0, photos: 0, paused: "" } }
+  const sync = { items: 0, arrived: 0, photos: 0, paused: "", removed: "" }
+  return { path: "/visits", person, code, sync }
 }
 
 function frame(path, person, policy, sync) {

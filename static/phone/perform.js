@@ -1,6 +1,6 @@
 // @ts-check
 /** Performing an operation on this phone. */
-import { canonical, sha256 } from "./canonical.js"
+import { canonical, hashOf, sha256 } from "./canonical.js"
 import { appVersion, onPaper } from "./generated.js"
 import { facts, frontier, snapshotText } from "./snapshot.js"
 import { keepOperation } from "./store.js"
@@ -41,6 +41,11 @@ export function perform(person, kind, visit, value, heads) {
       app: appVersion,
     }
   })
+}
+
+/** An envelope as it leaves the phone: with the hash of all its other fields. */
+export async function hashed(body) {
+  return { ...body, hash: await hashOf(body) }
 }
 
 /** A signature's value with what it stands on: frontier, snapshot, digest, language, token. */

@@ -11,6 +11,7 @@ const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2
 const LINE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/
 const SERIAL = /^[A-Za-z0-9][A-Za-z0-9 ./_-]*$/
 const MOMENT = /^(?!9999)(19[7-9]\d|[2-9]\d{3})-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$/
+const PERSON = /^[0-9A-Za-z-]{1,36}$/
 const HASH = /^[0-9a-f]{64}$/
 
 /**
@@ -68,6 +69,9 @@ function findingOf(field, value, choices, coverage) {
     const keys = own(choices, field.choices) ?? []
     const fits = Array.isArray(value) && value.every((item) => keys.includes(item))
     return fits ? null : ["field.not-a-choice", ""]
+  }
+  if (field.type === "people") {
+    return arePeople(value, field.limit) ? null : ["field.not-a-choice", ""]
   }
   if (typeof value !== "string") return ["field.wrong-type", ""]
   return textFinding(field, value, choices, coverage)
@@ -128,4 +132,10 @@ function areStrokes(value, limit) {
     points += stroke.length / 3
   }
   return points >= 2 && points <= limit
+}
+
+/** Ids of persons; whether they work here is for others to say. */
+function arePeople(value, limit) {
+  const isPerson = (id) => typeof id === "string" && PERSON.test(id)
+  return Array.isArray(value) && value.length <= limit && value.every(isPerson)
 }

@@ -17,8 +17,15 @@ export function policyOf(person) {
   return readMeta(person.id, "policy")
 }
 
-/** The state of one visit; Problem("visit.not-found") when this phone does not hold it. */
+/** The state of one visit; Problem("visit.not-found") when this phone does not show it. */
 export async function visitFor(person, visit) {
+  const state = await heldVisitFor(person, visit)
+  if (isGone(state)) throw new Problem("visit.not-found")
+  return state
+}
+
+/** The same, also of a visit that was taken away meanwhile: what was begun on it is still kept. */
+export async function heldVisitFor(person, visit) {
   const row = await readVisit(person.id, visit)
   if (!row) throw new Problem("visit.not-found")
   const [operations, photos, paused] = await Promise.all([
@@ -29,7 +36,7 @@ export async function visitFor(person, visit) {
   return shown(person, row, operations, photos, paused)
 }
 
-/** The states of all visits that this phone holds. */
+/** The states of all visits that this phone shows. */
 export async function allVisits(person) {
   const [rows, operations, photos, paused] = await Promise.all([
     readVisits(person.id),
@@ -37,7 +44,7 @@ export async function allVisits(person) {
     readUnsentPhotos(person.id),
     readMeta(person.id, "paused"),
   ])
-  return rows.map((row) =>
+  const states = rows.map((row) =>
     shown(
       person,
       row,
@@ -46,6 +53,12 @@ export async function allVisits(person) {
       paused,
     ),
   )
+  return states.filter((state) => !isGone(state))
+}
+
+/** Whether a visit was taken away and nothing of it is still to be sent. */
+function isGone({ sync }) {
+  return sync.removed && sync.arrived === sync.items && !sync.photos
 }
 
 function shown(person, row, operations, unsentPhotos, paused) {
@@ -62,8 +75,10 @@ function shown(person, row, operations, unsentPhotos, paused) {
     sync: {
       items: pulled.items + held.length + unsent.length,
       arrived: pulled.arrived + held.length,
-      photos: Math.max(photos, pulled.photos),
+      // Of a visit that was taken away the office tells nothing new.
+      photos: row.removed ? photos : Math.max(photos, pulled.photos),
       paused: paused ?? "",
+      removed: row.removed ?? "",
     },
   }
 }

@@ -6,13 +6,21 @@ import { page, problemPage } from "./pages.js"
 import { Problem } from "./problem.js"
 import { match } from "./routes.js"
 import { readSetting } from "./store.js"
-import { enrol, finishSigningOut, lock, synchronise } from "./sync.js"
+import { enrol, finishSigningOut, lock, standingHere, synchronise } from "./sync.js"
 
 const worker = /** @type {any} */ (self)
 const SHELL = `shell-${worker.BUILD}`
 const SOON_MS = 300
 /** Pages of the server that would let a session in that was meant to be over. */
 const DOORS = ["/", "/sign-in", "/welcome"]
+const STATUS = {
+  "access.sign-in": 401,
+  "blob.hash-mismatch": 422,
+  "phone.blocked": 503,
+  "phone.no-room": 507,
+  "photo.no-room": 507,
+  "server.failed": 500,
+}
 const NOBODY = { id: "", name: "" }
 
 worker.addEventListener("install", (event) => event.waitUntil(precache()))
@@ -27,14 +35,15 @@ worker.addEventListener("fetch", (event) => {
   else if (shell.includes(url.pathname)) event.respondWith(fromShell(event.request))
   else if (DOORS.includes(url.pathname) && event.request.method === "GET") {
     event.respondWith(throughDoor(event.request))
+    event.waitUntil(syncAndTell()) // nobody is signed in, and work may still be locked here
   }
 })
 
 worker.addEventListener("message", (event) => {
-  const { type, person, language } = event.data ?? {}
+  const { type, person, language, ...told } = event.data ?? {}
   if (type === "sync") event.waitUntil(syncAndTell())
   if (type === "take-over") event.waitUntil(worker.skipWaiting())
-  if (type === "enrol") event.waitUntil(enrolAndTell(event, person, language))
+  if (type === "enrol") event.waitUntil(enrolAndTell(event, person, language, told))
 })
 
 worker.addEventListener("sync", (event) => event.waitUntil(syncAndTell()))
@@ -64,9 +73,8 @@ async function failed(error, request) {
       // no network either: say so on a page
     }
   }
-  const status = { "access.sign-in": 401, "server.failed": 500, "blob.hash-mismatch": 422 }[code]
   const person = (await readSetting("person").catch(() => null)) ?? NOBODY
-  return page("engineer/problem.html", problemPage(person, code), status ?? 404)
+  return page("engineer/problem.html", problemPage(person, code), STATUS[code] ?? 404)
 }
 
 /** The server's page, after a sign-out that could not reach it before. */
@@ -92,10 +100,10 @@ async function fromShell(request) {
   return (await cache.match(request, { ignoreSearch: true })) ?? fetch(request)
 }
 
-async function enrolAndTell(event, person, language) {
+async function enrolAndTell(event, person, language, known) {
   let told = { ok: true }
   try {
-    await enrol(person, language)
+    await enrol(person, language, known)
     await worker.clients.claim()
   } catch (error) {
     console.error(error)
@@ -105,8 +113,19 @@ async function enrolAndTell(event, person, language) {
 }
 
 async function syncAndTell() {
-  if (!(await synchronise())) return
-  for (const client of await worker.clients.matchAll()) client.postMessage({ type: "changed" })
+  const clients = await worker.clients.matchAll()
+  const changed = await synchronise({ open: visitsOf(clients) })
+  const standing = await standingHere()
+  for (const client of clients) {
+    if (standing) client.postMessage({ type: "standing", ...standing })
+    if (changed) client.postMessage({ type: "changed" })
+  }
+}
+
+/** Ids of the visits that the pages of `clients` show. */
+function visitsOf(clients) {
+  const paths = clients.map((client) => new URL(client.url).pathname.split("/"))
+  return new Set(paths.filter(([, first, id]) => first === "visits" && id).map(([, , id]) => id))
 }
 
 /** Several forms in a row make one push. */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,23 @@ class Phone:
             self.page.evaluate("navigator.serviceWorker.controller.postMessage({type: 'sync'})")
             time.sleep(0.5)
             self.page.reload()
+
+    def until(self, is_so: Callable[[], bool], seconds: float = 30) -> None:
+        """Wait until something is so that no page shows."""
+        deadline = time.monotonic() + seconds
+        while not is_so():
+            assert time.monotonic() < deadline, "it never came to be so"
+            self.page.wait_for_timeout(100)
+
+    def sync_now(self) -> None:
+        """Send and fetch as the button of the sync page does, then look at what came of it."""
+        self.page.evaluate(
+            """async () => {
+              const body = new URLSearchParams({ back: "/visits/sync" })
+              await (await fetch("/visits/sync", { method: "POST", body })).text()
+            }"""
+        )
+        self.open("/visits/sync")
 
     def close(self) -> None:
         """Put the phone away."""

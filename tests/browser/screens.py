@@ -67,6 +67,7 @@ class Walk:
         yield from self._work(phone)
         phone.close()
         yield from self._verify()
+        yield from self._desk()
 
     def _before(self) -> Walked:
         with self._browsing() as page:
@@ -159,6 +160,26 @@ class Walk:
                 page.click("main button")
                 yield f"verify-{name}", page
 
+    def _desk(self) -> Walked:
+        """What the office decides, on a phone: the width of the desk is in test_desk.py."""
+        with self._browsing(locale="zh-CN") as page:
+            self._sign_in(page, "chen", "**/desk")
+            for name, path in (
+                ("desk-inbox", "/desk/inbox"),
+                ("desk-visit", f"/desk/visits/{self.day.visits['conflict']}"),
+                ("desk-phones", "/desk/phones"),
+                ("desk-import", "/desk/phones/import"),
+            ):
+                page.goto(self.server.url + path)
+                for details in page.locator("main details").all():
+                    details.evaluate("(element) => { element.open = true }")
+                yield name, page
+            page.goto(f"{self.server.url}/desk/inbox")
+            page.locator("article summary").first.click()
+            page.locator("article details[open] button").click()
+            expect(page.locator(".finding", has_text=re.compile("必填|missing"))).to_be_visible()
+            yield "desk-dismissal-refused", page
+
     def _pdf(self, row: Report) -> bytes:
         from fieldapp import blobs
 
@@ -176,15 +197,15 @@ class Walk:
         finally:
             context.close()
 
-    def _sign_in(self, page: Page) -> None:
+    def _sign_in(self, page: Page, account: str = "liqiang", home: str = "**/welcome") -> None:
         page.goto(f"{self.server.url}/sign-in")
         if self.language == "en":
             page.click(".language button")
             expect(page.locator("html")).to_have_attribute("lang", "en")
-        page.fill("#account", "liqiang")
-        page.fill("#password", self.server.accounts["liqiang"].password)
+        page.fill("#account", account)
+        page.fill("#password", self.server.accounts[account].password)
         page.click("main button")
-        page.wait_for_url("**/welcome")
+        page.wait_for_url(home)
 
     @staticmethod
     def _save_empty(page: Page) -> None:

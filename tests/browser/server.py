@@ -36,17 +36,18 @@ class Server:
         self.settings = {"INSTANCE": str(instance), "PUBLIC_URL": self.url}
         self.app: Flask = create_app(self.settings)
         with self.app.app_context():
-            from fieldapp import reports
+            from fieldapp import migrations, reports
 
-            db.create_all()
+            migrations.upgrade()
             reports.prepare_key(datetime.now(UTC))
             self.accounts = {each.account: each for each in make_demo(datetime.now(UTC))}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start, and wait until it answers."""
+    def start(self, version: str = "") -> None:
+        """Start, and wait until it answers; as another ``version`` when one is given."""
+        other = f"import fieldapp; fieldapp.__version__ = {version!r}; " if version else ""
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND, "serve"], env=self.environment()
+            [sys.executable, "-c", other + _COMMAND, "serve"], env=self.environment()
         )
         deadline = time.monotonic() + WAIT_SECONDS
         while not self.answers():

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from server import Server
 
+from fieldapp import phones
 from fieldapp.access import enrol_device
 from fieldapp.ids import mint_id
 from fieldapp.models import Visit, db
@@ -80,19 +81,23 @@ class PushingPhone:
         with server.office():
             person = server.person("liqiang")
             device, self.credential = enrol_device(person, "iPhone", now)
-            self.device, self.author = device.id, person.id
+            self.device, self.author, self.count = device.id, person.id, 0
             db.session.commit()
 
-    def push(self, visit: str, kind: str, value: Any, supersedes: Any = None) -> None:
+    def operation(self, visit: str, kind: str, value: Any, supersedes: Any = None) -> Any:
         now = datetime.now(UTC)
-        now_ms = int(now.timestamp() * 1000)
+        self.count += 1
         body = {
-            "id": mint_id(now), "v": 1, "visit": visit, "device": self.device, "n": 1,
+            "id": mint_id(now), "v": 1, "visit": visit, "device": self.device, "n": self.count,
             "author": self.author, "kind": kind, "value": value, "supersedes": supersedes or {},
-            "wall": now_ms, "mono": 0, "boot": "b", "skew": 0, "app": "1",
+            "wall": int(now.timestamp() * 1000), "mono": 0, "boot": "b", "skew": 0, "app": "1",
         }  # fmt: skip
-        body["hash"] = hash_of(body)
-        push = {"protocol": PROTOCOL, "now": now_ms, "high": 1, "operations": [body]}
+        return body | {"hash": hash_of(body)}
+
+    def push(self, visit: str, kind: str, value: Any, supersedes: Any = None) -> None:
+        body = self.operation(visit, kind, value, supersedes)
+        now_ms = int(datetime.now(UTC).timestamp() * 1000)
+        push = {"protocol": PROTOCOL, "now": now_ms, "high": self.count, "operations": [body]}
         request = urllib.request.Request(
             f"{self.server.url}/sync/push",
             json.dumps(push).encode(),
@@ -191,6 +196,71 @@ def test_a_conflict_is_settled_and_the_visit_sent_back(chen_desk: Desk, server: 
     assert server.journal_kinds(visit, "chen").count("review") == 1
 
 
+def test_the_inbox_is_emptied_without_leaving_it(chen_desk: Desk, server: Server) -> None:
+    visit = server.visit_of("liqiang")
+    with server.office():
+        chen, row = server.person("chen"), db.session.get_one(Visit, visit)
+        heads = {"fault/text": row.state["fields"]["fault/text"]["heads"]}
+        with unit(row.org_id, datetime.now(UTC)) as opened:
+            opened.perform("fault", visit, chen, {"text": "power board"}, heads)
+    phone = PushingPhone(server)
+    phone.push(visit, "fault", {"fault/text": "no light"}, heads)
+    swap = {"part_name": "x", "removed_serial": "A", "installed_serial": "B", "fate": "scrap"}
+    phone.push(visit, "swap", swap)
+    phone.push(visit, "swap", swap)
+    page = chen_desk.open("/desk/inbox")
+    number = page.locator("nav [aria-current] .chip")
+    before = int(number.inner_text())
+    conflict = page.locator(".conflict", has_text="no light")
+    conflict.get_by_text("Neither; what I write below").click()
+    conflict.locator("summary").click()
+    conflict.locator("textarea").fill("no light: the power board")
+    conflict.locator("button").click()
+    expect(conflict).to_have_count(0)
+    assert page.url.endswith("/desk/inbox")
+    expect(number).to_have_text(str(before - 1))
+    flag = page.locator("article", has_text="was installed more than once")
+    flag.locator("summary").click()
+    flag.locator("button").dblclick()
+    expect(page.locator(".finding", has_text="Reason is missing.")).to_be_visible()
+    reason = page.locator("#flags details[open] input[name=reason]")
+    reason.fill("two boards of one number")
+    reason.press("Enter")
+    page.wait_for_url("**/desk/inbox")
+    lately = page.locator("#lately article", has_text="two boards of one number")
+    expect(lately).to_be_visible()
+    lately.locator("summary").click()
+    lately.locator("input[name=reason]").fill("it was a mistake")
+    lately.locator("button").click()
+    expect(page.locator("#lately")).to_contain_text("it was a mistake")
+    expect(page.locator("article", has_text="was installed more than once").first).to_be_visible()
+
+
+def test_a_file_is_looked_at_and_then_taken_in(chen_desk: Desk, server: Server) -> None:
+    visit = server.visit_of("liqiang")
+    phone = PushingPhone(server)
+    body = phone.operation(visit, "note", {"text": "wet floor"})
+    work = {
+        "format": "fieldapp.unsent", "version": 1, "person": {"id": phone.author, "name": "李强"},
+        "device": phone.device, "exported_at": "2026-03-10T02:48:00Z", "operations": [body],
+        "photos": [],
+    }  # fmt: skip
+    page = chen_desk.open("/desk/phones/import")
+
+    def choose(content: bytes) -> None:
+        page.set_input_files(
+            "#file", {"name": "a.json", "mimeType": "application/json", "buffer": content}
+        )
+        page.get_by_role("button", name="Look at it").click()
+
+    choose(b"{")
+    expect(page.get_by_role("alert")).to_contain_text("damaged or no JSON")
+    choose(json.dumps(work).encode())
+    page.get_by_role("button", name="Take it in").dblclick()
+    expect(page.get_by_role("status")).to_contain_text("1 entry taken, 0 were here already")
+    assert server.journal_kinds(visit, "liqiang").count("note") == 1
+
+
 MEASURE = """() => {
   const found = []
   const say = (what, element) =>
@@ -232,14 +302,25 @@ def test_every_page_fits_and_can_be_touched(
             "/desk/customers",
             f"/desk/customers/{order.request.customer_id}",
             f"/desk/contacts/{order.request.contact_id}",
+            "/desk/inbox",
+            "/desk/phones",
+            "/desk/phones/import",
         ]
+        heads = {
+            "fault/text": db.session.get_one(Visit, visit).state["fields"]["fault/text"]["heads"]
+        }
     phone = PushingPhone(server)
+    revoked = PushingPhone(server)
+    with server.office():
+        phones.revoke(server.person("liqiang").org_id, revoked.device, datetime.now(UTC))
+    revoked.push(visit, "note", {"text": "W" * 300})
     phone.push(visit, "arrival", {"outcome": "present"})
     phone.push(visit, "photo", {"sha256": "a" * 64, "caption": "W" * 200})
     phone.push(visit, "swap", swap := {"part_name": "x", "removed_serial": "9" * 64,
                                        "installed_serial": "8" * 64, "fate": "scrap"})  # fmt: skip
     phone.push(visit, "swap", swap)
-    phone.push(visit, "fault", {"fault/text": "Ж" * 300})
+    phone.push(visit, "fault", {"fault/text": "Ж" * 300}, heads)
+    phone.push(visit, "fault", {"fault/text": "Щ" * 300}, heads)
     desk = Desk(chromium, server, size, lang)
     for path in paths:
         page = desk.open(path)

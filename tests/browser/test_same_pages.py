@@ -87,7 +87,10 @@ def cell(value: Any, *others: Any) -> dict[str, Any]:
     """A path that says ``value``, in conflict with ``others``."""
     sides = [
         {"operation": f"op-{index}", "value": each, "author": ERIN["id"], "device": "d",
-         "at": "2026-03-10T02:57:00Z", "wall_at": "2026-03-10T02:55:00Z"}
+         "at": "2026-03-10T02:57:00Z", "wall_at": "2026-03-10T02:55:00Z",
+         "over": [{"operation": "lost", "value": other, "author": author, "device": "d",
+                   "at": "2026-03-10T02:50:00Z", "wall_at": "2026-03-10T02:50:00Z"}
+                  for other in (each, "lost", *others) for author in (ERIN["id"], "nobody")]}
         for index, each in enumerate((value, *others))
     ]  # fmt: skip
     heads = [side["operation"] for side in sides]
@@ -121,17 +124,19 @@ def made_of(value: Any) -> dict[str, Any]:
         ("name", "role", "opinion", "strokes", "token", "digest", "language"), value))  # fmt: skip
     state["signatures"] = [signature | {"verdict": "mismatch", "frontier": []}]
     flags = [
-        {"code": each.code, "operation": "op", "args": {
+        {"code": each.code, "operation": "op", "dismissed": None, "args": {
             name: text_of(value) for name in ("field", "limit", "character", "minutes", "serial", "kind")
         }}
         for each in problems.KINDS if each.type == "flag"
     ]  # fmt: skip
+    flags[0]["dismissed"] = {"operation": "op", "author": ERIN["id"], "reason": "seen",
+                             "at": "2026-03-10T02:56:00Z"}  # fmt: skip
     context = said_everywhere(state["context"], text_of(value))
     context["loaners"] = [
         {"entry": "e", "notice": notice, "loaner_serial": text_of(value), "issued_on": "2026-03-01",
          "removed_serial": "R-1"} for notice in (None, "TH-1")
     ]  # fmt: skip
-    sync = {"items": 12, "arrived": 3, "photos": 2, "paused": ""}
+    sync = {"items": 12, "arrived": 3, "photos": 2, "paused": "", "removed": ""}
     return state | {"fields": fields, "entries": entries, "flags": flags, "context": context,
                     "people": people, "sync": sync}  # fmt: skip
 
@@ -171,7 +176,7 @@ def plain_states() -> Iterator[tuple[str, dict[str, Any]]]:
         state = copy.deepcopy(VECTOR["state"])
         state.pop("missing")
         state["visit"]["status"] = status
-        state["sync"] |= {"paused": ""}
+        state["sync"] |= {"paused": "", "removed": ""}
         state["people"][ERIN["id"]] = ERIN["name"]
         yield status, state
     bare = copy.deepcopy(state)
@@ -186,13 +191,32 @@ def plain_states() -> Iterator[tuple[str, dict[str, Any]]]:
         other["context"]["asset"] = VECTOR["state"]["context"]["asset"] | {
             "verdict": {"covered": False, "until_on": "2025-01-01", "reason": reason}
         }
-        for paused in ("access.sign-in", "access.revoked", "push.protocol"):
-            other = other | {"sync": {"items": 1, "arrived": 1, "photos": 1, "paused": paused}}
+        for paused in (
+            "access.sign-in",
+            "access.revoked",
+            "access.missing-device",
+            "push.protocol",
+        ):
+            other = other | {
+                "sync": {"items": 1, "arrived": 1, "photos": 1, "paused": paused, "removed": ""}
+            }
             yield f"{reason} {paused}", other
 
 
+def handed_over() -> Iterator[tuple[str, dict[str, Any]]]:
+    """A visit that left the phone with work that is still to be sent."""
+    for reason, items in (("reassigned", 1), ("unassigned", 2), ("closed", 12)):
+        state = made_of("text")
+        sync = {"items": items, "arrived": 0, "photos": 0, "paused": "", "removed": reason}
+        yield f"handed over: {reason}", state | {"sync": sync}
+
+
 def states() -> list[tuple[str, dict[str, Any]]]:
-    return [*plain_states(), *((name, made_of(value)) for name, value in HOSTILE.items())]
+    return [
+        *plain_states(),
+        *handed_over(),
+        *((name, made_of(value)) for name, value in HOSTILE.items()),
+    ]
 
 
 def requests_of(state: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, list[str]] | None]]:
@@ -302,7 +326,8 @@ def hold(page: Page, state: dict[str, Any]) -> None:
     page.evaluate(
         """async ([person, text]) => {
           const state = JSON.parse(text)
-          const changed = [{ visit: state.visit.id, rev: 1, state }]
+          const { removed } = state.sync
+          const changed = [{ visit: state.visit.id, rev: 1, state, ...(removed && { removed }) }]
           const notes = { paused: state.sync.paused }
           await phone.keepPull(person, { changed, removed: [], settled: [], notes })
         }""",
@@ -363,7 +388,7 @@ def test_both_sides_make_the_same_bytes_of_every_page(
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_both_sides_tell_every_problem_alike(language: str, phone_page: Page, flask: Flask):
     phone_page.evaluate("(language) => phone.writeSetting('language', language)", language)
-    sync = {"items": 0, "arrived": 0, "photos": 0, "paused": ""}
+    sync = {"items": 0, "arrived": 0, "photos": 0, "paused": "", "removed": ""}
     for kind in problems.KINDS:
         arguments = {"path": "/visits", "person": ERIN, "code": kind.code, "sync": sync}
         headers = {"Accept-Language": language.replace("_", "-")}
@@ -375,6 +400,43 @@ def test_both_sides_tell_every_problem_alike(language: str, phone_page: Page, fl
             [ERIN, kind.code],
         )
         assert told == html, difference(html, told)
+
+
+def on_this_phone(text: str, count: int) -> dict[str, Any]:
+    """What the phone may say of itself on the sync page and on the list."""
+    items = [{"visit": "v", "customer": text, "kind": kind, "list": list_, "at": at}
+             for kind, list_, at in (("note", "", "2026-03-10T02:57:00Z"), ("step", "conduct", "2026-03-10T02:58:00Z"),
+                                     ("step", text, "2026-03-10T02:59:00Z"), ("unheard-of", "", "2026-03-10T03:00:00Z"))]  # fmt: skip
+    return {
+        "offsets": [["1970-01-01T00:00:00Z", 480]], "items": count, "photos": count, "paused": "",
+        "emptied": {"heard_at": "2026-03-10T02:57:00Z" if count else "", "unsent": count},
+        "operations": items[:count], "pictures": [{"visit": "v", "customer": text, "count": count}],
+        "heard_at": "2026-03-10T02:57:00Z" if count else "", "tried_at": "", "is_reached": count > 1,
+        "others": [{"name": text, "items": count, "photos": 1}],
+        "storage": {"used": 1, "free": 2000, "is_persistent": count > 1} if count else None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_both_sides_would_say_the_same_of_a_phone(language: str, phone_page: Page, flask: Flask):
+    phone_page.evaluate("(language) => phone.writeSetting('language', language)", language)
+    said: list[Any] = [None]
+    said += [on_this_phone(text, count) for text in (HOSTILE["markup"], "") for count in (0, 1, 4)]
+    headers = {"Accept-Language": language.replace("_", "-")}
+    for phone in said:
+        for paused in ("", "server.busy"):
+            arguments = pages.sync_page(ERIN, [], flask.policy.data) | {"phone": phone}
+            arguments["sync"] |= {"paused": paused}
+            listed = pages.visits_page(ERIN, [], flask.policy.data, "2026-03-10") | {"phone": phone}
+            for template, given in (("sync", arguments), ("visits", listed)):
+                with flask.app.test_request_context("/visits", headers=headers):
+                    answer = pages.shared_page(f"engineer/{template}.html", given)
+                html = answer.get_data(as_text=True)
+                told = phone_page.evaluate(
+                    "async ([name, given]) => (await phone.page(name, JSON.parse(given))).text()",
+                    [f"engineer/{template}.html", json.dumps(given)],
+                )
+                assert told == html, difference(html, told)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -391,7 +453,7 @@ def test_after_the_sync_worker_and_server_answer_alike(
     phone.open(f"/visits/{day.visits['on-site']}")
     phone.waits_for_sync("4 of 4" if language == "en" else "4/4")
     cookies = "; ".join(f"{each['name']}={each['value']}" for each in phone.context.cookies())
-    paths = ["/visits"]
+    paths = ["/visits"]  # of the sync page each side has its own to say
     for name, visit in day.visits.items():
         paths += [f"/visits/{visit}", f"/visits/{visit}/signatures"]
         paths += [

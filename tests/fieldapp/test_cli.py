@@ -81,7 +81,7 @@ def told(done):
     return done.stderr.strip().splitlines()[-1]
 
 
-COMMANDS = ["demo", "doctor", "import", "init", "serve", "user", "verify"]
+COMMANDS = ["demo", "doctor", "import", "init", "serve", "upgrade", "user", "verify"]
 
 
 def test_help_lists_the_commands_and_makes_nothing(tmp_path):
@@ -123,6 +123,24 @@ def test_a_wrong_setting_is_one_sentence(tmp_path, environment, sentence):
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("fieldapp: ")
     assert sentence in done.stderr
+
+
+def test_a_database_that_does_not_answer_is_one_sentence(tmp_path):
+    done = fieldapp(tmp_path, "init", DATABASE_URL="postgres://erin@127.0.0.1:1/jobs")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("fieldapp: the database does not answer or is busy: ")
+
+
+@pytest.mark.parametrize("command", ["init", "upgrade", "serve"])
+def test_the_database_of_a_newer_version_is_not_touched(tmp_path, command):
+    assert fieldapp(tmp_path, "init").returncode == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "fieldapp.sqlite")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    done = fieldapp(tmp_path, command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "revision 9999 of a newer fieldapp" in told(done)
+    assert count(tmp_path, "visit") == 0
 
 
 # An installation

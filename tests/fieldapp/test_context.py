@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import event
 
-from fieldapp import create_app
 from fieldapp.context import context_of, contexts_of, targets_of, visits_holding
 from fieldapp.models import Asset, Organisation, Part, VanStock, Visit, db
 from fieldapp.perform import unit
@@ -20,18 +19,16 @@ TEN_FIFTY = datetime(2026, 3, 10, 2, 50, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def application(tmp_path_factory):
-    return create_app({"INSTANCE": str(tmp_path_factory.mktemp("instance"))})
+def application(databases, tmp_path_factory):
+    with databases.application(tmp_path_factory.mktemp("instance")) as app:
+        yield app
 
 
 @pytest.fixture
-def app(application):
+def app(application, databases):
     with application.app_context():
-        db.create_all()
         yield application
-        db.session.remove()
-        db.drop_all()
-        db.engine.dispose()
+    databases.renew(application)
 
 
 @pytest.fixture

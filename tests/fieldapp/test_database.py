@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from fieldapp.database import begin_reading, begin_writing, insert_new
+from fieldapp.database import begin_reading, begin_writing, driver_url, insert_new, queue_up
 from fieldapp.models import Customer, Organisation, Person, db
 from sync.tables import context_block, metadata, sync_clock
 from tests import cast
@@ -19,12 +19,80 @@ def pragma(name):
     return db.session.execute(text(f"PRAGMA {name}")).scalar()
 
 
-def test_sqlite_keeps_what_it_confirmed(app):
+def test_sqlite_keeps_what_it_confirmed(app, sqlite):
     with app.app_context():
         assert pragma("journal_mode") == "wal"
         assert pragma("synchronous") == 2
         assert pragma("foreign_keys") == 1
         assert pragma("busy_timeout") >= 5000
+
+
+def test_postgresql_waits_and_reads_as_writers_and_readers_need(app, postgresql):
+    def told(name):
+        return db.session.execute(text(f"SHOW {name}")).scalar()
+
+    with app.app_context():
+        begin_writing()
+        assert told("transaction_isolation") == "read committed"
+        assert told("transaction_read_only") == "off"
+        begin_reading()
+        assert told("transaction_isolation") == "repeatable read"
+        assert told("transaction_read_only") == "on"
+        begin_writing()
+        assert told("transaction_read_only") == "off"
+
+
+@pytest.mark.parametrize("usual", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_every_usual_name_of_postgresql_means_psycopg(usual):
+    assert driver_url(f"{usual}://erin@db/jobs") == "postgresql+psycopg://erin@db/jobs"
+
+
+@pytest.mark.parametrize("url", ["sqlite:///postgres://", "postgresql+pg8000://db/jobs", ""])
+def test_other_addresses_stay_as_they_are(url):
+    assert driver_url(url) == url
+
+
+def test_text_that_no_database_need_take_is_kept_readable(app, organisation):
+    """PostgreSQL knows no NUL; what came with one is stored and found all the same."""
+    with app.app_context():
+        name = "Brook\0Alarms"
+        db.session.add(Customer(id="c", org_id=organisation, code="C1", name=name))
+        db.session.commit()
+        kept = db.session.scalar(select(Customer.name).where(Customer.name == name))
+        assert kept.replace("\N{REPLACEMENT CHARACTER}", "\0") == name
+
+
+def test_who_queues_up_waits_until_the_other_is_done(app, organisation):
+    """Those of one name count on from each other; one of another name does not stop them."""
+    with app.app_context():
+        db.session.execute(sync_clock.insert().values(org_id=organisation, rev=0))
+        db.session.commit()
+
+    def count_up():
+        with app.app_context():
+            for _ in range(25):
+                begin_writing()
+                queue_up("count")
+                rev = db.session.scalar(select(sync_clock.c.rev))
+                db.session.execute(sync_clock.update().values(rev=rev + 1))
+                db.session.commit()
+
+    threads = [threading.Thread(target=count_up) for _ in range(4)]
+    with app.app_context():
+        begin_reading()
+        queue_up("something else")
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        db.session.commit()
+        assert db.session.scalar(select(sync_clock.c.rev)) == 100
+
+
+@pytest.mark.parametrize("number", [2**31, 2**63, 10**30])
+def test_a_number_that_fits_nowhere_is_an_address_of_nothing(app, visit, dana, client_of, number):
+    desk = client_of(dana)
+    assert desk.get(f"/desk/visits/{visit}/reports/{number}").status_code == 404
 
 
 def test_a_row_that_points_nowhere_is_refused(app, organisation):
@@ -47,7 +115,7 @@ def test_two_writers_who_read_first_wait_for_each_other(app, organisation):
             for _ in range(25):
                 try:
                     begin_writing()
-                    rev = db.session.scalar(select(sync_clock.c.rev))
+                    rev = db.session.scalar(select(sync_clock.c.rev).with_for_update())
                     db.session.execute(sync_clock.update().values(rev=rev + 1))
                     db.session.commit()
                 except OperationalError as error:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from fieldapp import create_app
 from fieldapp.access import check_password
 from fieldapp.context import context_of
 from fieldapp.demo import ACCOUNTS, ORGANISATION, make_demo
@@ -22,14 +21,12 @@ ALARM = load_policy("alarm")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(databases, tmp_path_factory):
     """An application with the demo day, for tests that only look."""
-    app = create_app({"INSTANCE": str(tmp_path_factory.mktemp("made"))})
-    with app.app_context():
-        db.create_all()
-        assert make_demo(NOW) == ACCOUNTS
-        db.session.remove()
-    return app
+    with databases.application(tmp_path_factory.mktemp("made")) as app:
+        with app.app_context():
+            assert make_demo(NOW) == ACCOUNTS
+        yield app
 
 
 @pytest.fixture
@@ -40,13 +37,9 @@ def demo_day(made):
 
 
 @pytest.fixture
-def empty(tmp_path):
-    app = create_app({"INSTANCE": str(tmp_path)})
+def empty(app):
     with app.app_context():
-        db.create_all()
         yield app
-        db.session.remove()
-        db.engine.dispose()
 
 
 def visit_of(number):

@@ -512,3 +512,25 @@ def test_a_visit_page_opens_whatever_the_journal_holds(app, visit, client, erin_
     assert client.get("/visits").status_code == 200
     with app.app_context():
         assert db.session.get_one(Visit, visit).flag_count > 8
+
+
+def test_a_form_that_was_open_when_the_visit_went_to_eli_is_still_kept(
+    app, client_of, erin, eli, dana, visit
+):
+    client = client_of(erin)
+    at_desk(app, dana, visit, ("assignment", {"engineer": eli.id}))
+    answer = post(client, visit, "notes", {"text": "half-written"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/visits")
+    assert "half-written" in [
+        entry["value"].get("text") for entry in state_of(app, visit)["entries"]
+    ]
+    # What a form would have sent back is kept too; nothing of the visit is shown any more.
+    assert post(client, visit, "notes", {"text": ""}).status_code == 303
+    for path in ("", "/notes"):
+        assert client.get(f"/visits/{visit}{path}").status_code == 404
+    assert post(client, visit, "signatures", {"name": "Cleo", "role": "contact"}).status_code == 404
+
+
+def test_who_never_had_the_visit_writes_nothing_on_it(client_of, eli, olly, visit):
+    for other in (eli, olly):
+        assert post(client_of(other), visit, "notes", {"text": "mine?"}).status_code == 404

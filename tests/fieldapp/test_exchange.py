@@ -36,6 +36,10 @@ def kinds(app, visit_id):
     return sorted(entry["kind"] for entry in state_of(app, visit_id)["entries"])
 
 
+def quarantine(app, visit_id):
+    return [(apart["kind"], apart["code"]) for apart in state_of(app, visit_id)["quarantine"]]
+
+
 def rev_of(app, visit_id):
     with app.app_context():
         return db.session.get_one(Visit, visit_id).rev
@@ -179,7 +183,8 @@ def test_an_author_who_does_not_own_the_phone_is_flagged(app, visit, eli, erin_p
     body = erin_phone.note(visit, author=eli.id)
     ((state, reasons),) = erin_phone.receipts(body)
     assert (state, set(reasons)) == ("flagged", {"author.not-owner", "author.out-of-scope"})
-    assert kinds(app, visit) == ["note"]
+    assert kinds(app, visit) == []
+    assert quarantine(app, visit) == [("note", "author.not-owner")]
 
 
 def test_an_author_who_never_had_the_visit_is_flagged(app, visit, eli, phone_of):
@@ -196,7 +201,23 @@ def test_an_author_whose_visit_went_to_somebody_else_is_not(app, visit, dana, el
 def test_a_revoked_phone_is_stored_and_flagged(app, visit, erin_phone):
     change(app, Device, erin_phone.device, revoked_at=datetime.now(UTC))
     assert erin_phone.receipts(erin_phone.note(visit)) == [("flagged", ["device.revoked"])]
-    assert kinds(app, visit) == ["note"]
+    assert kinds(app, visit) == []
+    assert quarantine(app, visit) == [("note", "device.revoked")]
+
+
+def test_what_the_desk_releases_counts(app, visit, dana, erin_phone):
+    change(app, Device, erin_phone.device, revoked_at=datetime.now(UTC))
+    note = erin_phone.note(visit)
+    erin_phone.receipts(note)
+    at_desk(app, dana, visit, ("release", {"entry": note["id"], "reason": "she called"}))
+    assert (kinds(app, visit), quarantine(app, visit)) == (["note"], [])
+
+
+def test_a_phone_releases_nothing(app, visit, eli, erin_phone):
+    note = erin_phone.note(visit, author=eli.id)
+    release = erin_phone.operation("release", visit, {"entry": note["id"], "reason": "trust me"})
+    erin_phone.receipts(note, release)
+    assert kinds(app, visit) == []
 
 
 def test_the_phone_of_somebody_who_left_is_stored_and_flagged(app, visit, erin, erin_phone):
@@ -952,7 +973,13 @@ def test_behind_the_clock_there_is_only_its_stamp(app, visit, dana, eli):
               "UPDATE journal SET rev=")  # fmt: skip
     assert behind
     assert [text for text in behind if not text.startswith(stamps)] == []
-    assert "BEGIN IMMEDIATE" in sent
+
+
+def test_a_writer_takes_sqlites_lock_before_it_reads(app, sqlite, visit, dana):
+    sent = statements_of(app, lambda: at_desk(app, dana, visit, ("remark", {"text": "yours"})))
+    behind = sent[sent.index("BEGIN IMMEDIATE") + 1 :]
+    assert any(text.startswith("UPDATE sync_clock") for text in behind)
+    assert "BEGIN" not in behind[: behind.index("COMMIT")]
 
 
 def test_twelve_writers_and_a_poller_lose_nothing(app, visit_of, erin, erin_phone, phone_of):

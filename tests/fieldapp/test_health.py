@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from fieldapp import health, reports
+from fieldapp import create_app, health, reports
 from fieldapp.models import db
+from tests.databases import disconnect
 
 NOW = datetime(2026, 3, 10, 1, 0, tzinfo=UTC)
 
@@ -42,13 +43,40 @@ def test_a_missing_table_is_named(healthy):
     assert bad() == []
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("UPDATE alembic_version SET version_num = '0001'", "is at revision 0001, this fieldapp"),
+        ("UPDATE alembic_version SET version_num = '9999'", "revision 9999 of a newer fieldapp"),
+        ("DROP TABLE alembic_version", "holds tables of no release"),
+    ],
+)
+def test_tables_of_another_version_are_named_with_what_to_do(healthy, change, told):
+    db.session.execute(text(change))
+    db.session.commit()
+    (found,) = bad()
+    assert told in found
+    assert ("run fieldapp upgrade" in found) == ("0001" in change)
+
+
+def test_a_database_without_tables_is_named(databases, tmp_path):
+    url = databases.bare(tmp_path)
+    app = create_app({"INSTANCE": str(tmp_path), "DATABASE_URL": url})
+    with app.app_context():
+        found = [line for line in bad() if line.startswith("database ")]
+    disconnect(app)
+    databases.give_back(url)
+    assert len(found) == 1
+    assert found[0].endswith("has no tables: run fieldapp init")
+
+
 def test_a_database_that_does_not_answer_is_named_without_its_password(healthy, monkeypatch):
     def gone(*_):
         raise health.SQLAlchemyError("gone")
 
     monkeypatch.setattr(health.db.session, "execute", gone)
     (told,) = bad()
-    assert told.startswith("database sqlite:///")
+    assert told.startswith(("database sqlite:///", "database postgresql+psycopg://"))
     assert told.endswith("check DATABASE_URL")
 
 

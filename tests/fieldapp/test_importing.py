@@ -5,7 +5,6 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from fieldapp import create_app
 from fieldapp.importing import import_directory
 from fieldapp.models import (
     Asset,
@@ -57,18 +56,16 @@ GOOD = {
 
 
 @pytest.fixture(scope="module")
-def application(tmp_path_factory):
-    return create_app({"INSTANCE": str(tmp_path_factory.mktemp("instance"))})
+def application(databases, tmp_path_factory):
+    with databases.application(tmp_path_factory.mktemp("instance")) as app:
+        yield app
 
 
 @pytest.fixture
-def app(application):
+def app(application, databases):
     with application.app_context():
-        db.create_all()
         yield application
-        db.session.remove()
-        db.drop_all()
-        db.engine.dispose()
+    databases.renew(application)
 
 
 @pytest.fixture

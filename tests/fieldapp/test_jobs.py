@@ -200,6 +200,7 @@ class Server:
             env=os.environ
             | {
                 "FIELDAPP_INSTANCE": str(app.config["INSTANCE"]),
+                "DATABASE_URL": app.config["DATABASE_URL"],
                 "FIELDAPP_PORT": str(self.port),
                 "PYTHONPATH": os.pathsep.join(sys.path),
             },

@@ -180,11 +180,35 @@ def test_an_appointment_in_another_offset_is_kept_as_utc(app, visit, dana):
     assert row(app, visit).appointment_at == datetime(2026, 3, 10, 2, 0, tzinfo=UTC)
 
 
+def test_a_helper_holds_the_visit_too(app, visit, dana, erin, eli):
+    at_desk(app, dana, visit, ("assignment", {"engineer": erin.id, "helpers": [eli.id]}))
+    assert row(app, visit).engineer_id == erin.id
+    assert scope_of(app, visit) == {erin.id: (True, "assigned"), eli.id: (True, "assigned")}
+    at_desk(app, dana, visit, ("assignment", {"engineer": erin.id, "helpers": []}))
+    assert scope_of(app, visit) == {erin.id: (True, "assigned"), eli.id: (False, "reassigned")}
+
+
+def test_while_two_assignments_stand_both_hold_the_visit(app, visit, dana, erin, eli):
+    at_desk(app, dana, visit, ("assignment", {"engineer": eli.id}, {"assignment": []}))
+    assert scope_of(app, visit) == {erin.id: (True, "assigned"), eli.id: (True, "assigned")}
+
+
+@pytest.mark.parametrize("helpers", [None, "eli", {"a": 1}, [7, None], ["nobody"]])
+def test_helpers_who_are_none_are_nobody(app, visit, dana, erin, helpers):
+    at_desk(app, dana, visit, ("assignment", {"engineer": erin.id, "helpers": helpers}))
+    assert scope_of(app, visit) == {erin.id: (True, "assigned")}
+
+
+def test_a_helper_of_another_organisation_gets_nothing(app, visit, dana, erin, olly):
+    at_desk(app, dana, visit, ("assignment", {"engineer": erin.id, "helpers": [olly.id]}))
+    assert scope_of(app, visit) == {erin.id: (True, "assigned")}
+
+
 @pytest.mark.parametrize("engineer", ["nobody", "", None, ["x"], {"a": 1}, "\0"])
 def test_an_assignment_to_nobody_takes_the_visit_from_everybody(app, visit, dana, erin, engineer):
     at_desk(app, dana, visit, ("assignment", {"engineer": engineer}))
     assert row(app, visit).engineer_id is None
-    assert scope_of(app, visit) == {erin.id: (False, "reassigned")}
+    assert scope_of(app, visit) == {erin.id: (False, "unassigned")}
 
 
 def test_a_visit_cannot_be_assigned_to_another_organisations_engineer(app, visit, dana, olly):
@@ -287,3 +311,42 @@ def test_a_note_has_no_notice(app, visit, erin):
 def test_the_policy_of_the_organisation_is_asked(app, organisation, visit):
     with app.app_context(), unit(organisation, NOW) as opened:
         assert opened.policy.code == db.session.get_one(Organisation, organisation).policy
+
+
+def test_visits_beside_each_other_never_wait_in_a_circle(app, visit_of, dana, erin, phone_of):
+    """What happens at one is told in the others' contexts, so each write takes several visits."""
+    visits = [visit_of(erin, f"PG-{number}") for number in range(4)]
+    failed = []
+
+    def from_phone(phone, turn):
+        for count in range(5):
+            ours = visits[turn:] + visits[:turn]
+            bodies = [
+                phone.operation("arrival", visit, {"outcome": "present", "at_gate": count})
+                for visit in ours
+            ]
+            response = phone.push(*bodies)
+            if response.status_code != 200:
+                failed.append(response.text)
+
+    def from_desk(visit):
+        for count in range(5):
+            try:
+                at_desk(app, dana, visit, ("fault", {"text": f"dead since {count}"}))
+            except Exception as error:
+                failed.append(error)
+
+    phones = [phone_of(erin) for _ in visits]
+    threads = [
+        *(threading.Thread(target=from_phone, args=(phones[turn], turn)) for turn in range(4)),
+        *(threading.Thread(target=from_desk, args=(visit,)) for visit in visits),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    for visit in visits:
+        state = state_of(app, visit)
+        assert sum(entry["kind"] == "arrival" for entry in state["entries"]) == 20
+        assert len(state["fields"]["fault/text"]["heads"]) == 1

@@ -365,6 +365,7 @@ def console(app, *arguments):
         env=os.environ
         | {
             "FIELDAPP_INSTANCE": str(app.config["INSTANCE"]),
+            "DATABASE_URL": app.config["DATABASE_URL"],
             "PYTHONPATH": os.pathsep.join(sys.path),
         },
     )

@@ -8,25 +8,22 @@ from flask import g
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
-from fieldapp import create_app
 from fieldapp.models import Visit, db
 from fieldapp.perform import unit
 from tests import cast
 
 
 @pytest.fixture(scope="module")
-def application(tmp_path_factory):
-    return create_app({"INSTANCE": str(tmp_path_factory.mktemp("instance"))})
+def application(databases, tmp_path_factory):
+    with databases.application(tmp_path_factory.mktemp("instance")) as app:
+        yield app
 
 
 @pytest.fixture
-def app(application):
+def app(application, databases):
     with application.app_context():
-        db.create_all()
         yield application
-        db.session.remove()
-        db.drop_all()
-        db.engine.dispose()
+    databases.renew(application)
 
 
 @pytest.fixture

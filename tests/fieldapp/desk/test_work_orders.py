@@ -124,6 +124,41 @@ def test_without_time_and_engineer_the_visit_waits_unassigned(form, dana_desk):
     assert "host dead" in dana_desk.get("/desk").text
 
 
+def test_a_new_visit_may_have_a_helper(form, erin, eli, dana_desk):
+    dana_desk.post(URL, data=form | {"helpers": [eli.id]})
+    visit = db.session.scalars(select(Visit)).one()
+    assert visit.state["fields"]["assignment"]["value"] == {
+        "engineer": erin.id,
+        "helpers": [eli.id],
+    }
+    more = {"job_type": "second-day", "text": "again", "engineer": eli.id, "helpers": [erin.id]}
+    answer = dana_desk.post(f"/desk/work-orders/{form['id']}/visits", data=more)
+    assert answer.status_code == 303
+    second = db.session.scalars(select(Visit).where(Visit.id != visit.id)).one()
+    assert second.state["fields"]["assignment"]["value"]["helpers"] == [erin.id]
+
+
+@pytest.mark.parametrize(
+    ("engineer", "helper", "said"),
+    [
+        ("", "eli", "Engineer is missing."),
+        ("erin", "dana", "Also on this visit is not one of the choices."),
+        ("erin", "x", "Also on this visit is not one of the choices."),
+    ],
+)
+def test_a_helper_is_an_engineer_who_helps_somebody(
+    engineer, helper, said, form, erin, eli, dana, dana_desk
+):
+    ids = {"erin": erin.id, "eli": eli.id, "dana": dana.id}
+    trip = {"engineer": ids.get(engineer, engineer), "helpers": [ids.get(helper, helper)]}
+    answer = dana_desk.post(URL, data=form | trip)
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert count(Visit) == 0
+    if helper == "eli":  # what was ticked stays ticked
+        assert re.search(rf'name="helpers" value="{eli.id}" checked', answer.text)
+
+
 NEW = {
     "contact": "new",
     "contact_name": "Zhao Min",
