@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -64,6 +65,7 @@ def growth_rows(kind: str, sizes: Sequence[int], turns: int) -> Iterator[Row]:
     with contextlib.ExitStack() as stack:
         places = [_place(stack, kind, size) for size in sizes]
         for client in (each for place in places for each in (place.one, place.two, place.desk)):
+            client.close()  # the server ends what was idle while the next archive was filled
             stack.callback(client.close)
         now = datetime.now(UTC)
         for turn in range(turns + 2):
@@ -113,6 +115,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     start = time.monotonic()
     code = main()
     print(f"{time.monotonic() - start:.0f} s")

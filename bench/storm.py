@@ -10,6 +10,7 @@ import io
 import math
 import os
 import random
+import signal
 import statistics
 import sys
 import tempfile
@@ -223,6 +224,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     start = time.monotonic()
     code = main()
     print(f"{time.monotonic() - start:.0f} s")

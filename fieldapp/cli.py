@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -19,6 +20,9 @@ from fieldapp import create_app, jobs, migrations
 from fieldapp.config import WrongSetting
 from fieldapp.models import Organisation, Person, db
 from sync.problems import Problem, sentence
+
+GARBAGE = (20_000, 20, 50)
+"""When Python looks for garbage that counting references misses: a push makes little of it."""
 
 
 class Commands(FlaskGroup):
@@ -231,6 +235,10 @@ def _serve(host: str, port: int) -> None:
     from fieldapp.verify import UPLOAD_BYTES
 
     app = current_app._get_current_object()  # type: ignore[attr-defined]
+    # What is loaded by now stays: walking through it at every collection took most of a large push.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
     jobs.enqueue("due", "")  # what the last end of the process, or of the queue, left undone
     db.session.remove()
     consumer = jobs.start_consumer(app, app.config["RENDER_WORKERS"])

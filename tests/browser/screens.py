@@ -6,6 +6,7 @@ tests/browser/test_looks.py walks the same way and judges what it sees.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -13,13 +14,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[depth]) for depth in (2, 1, 0)]
 
-from day import Day
+from day import DISPATCHER, ENGINEER, OTHER, Day
 from phone import Phone
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from server import Server
@@ -27,7 +29,9 @@ from sqlalchemy import func, select
 
 from fieldapp import reports
 from fieldapp.models import Report, db
+from fieldapp.perform import unit
 from sync import catalogue
+from sync.protocol import MEDIA_TYPE, PROTOCOL
 
 LANGUAGES = ("zh_CN", "en")
 WIDTHS = (390, 320)
@@ -41,6 +45,20 @@ FORMS = [kind.noun for kind in catalogue.KINDS if "engineer" in kind.roles]
 ABOUT_AN_ENTRY = ("voids", "corrections")
 NEVER_REFUSED = ("leavings",)
 """A form without a required field has no findings to show."""
+
+EMPTIED = """async ([person, heard_at]) => {
+  const db = await new Promise((resolve) => {
+    const asked = indexedDB.open(`fieldapp-${person}`)
+    asked.onsuccess = () => resolve(asked.result)
+  })
+  await new Promise((resolve) => {
+    const tx = db.transaction("meta", "readwrite")
+    tx.oncomplete = resolve
+    tx.objectStore("meta").put({ heard_at, unsent: 2 }, "emptied")
+  })
+  db.close()
+}"""
+"""What the phone notes when it finds that its storage was emptied."""
 
 Walked = Iterator[tuple[str, Page]]
 
@@ -122,6 +140,9 @@ class Walk:
             yield f"handover-{name}", page
         self._save_empty(page)
         yield "handover-refused", page
+        phone.open("/visits/sync")
+        yield "sync", page
+        yield from self._handed_over(phone)
         page.context.set_offline(True)
         self.server.stop()
         phone.open("/visits/00000000-0000-7000-8000-000000000000")
@@ -132,8 +153,52 @@ class Walk:
         yield "visit-offline", page
         phone.open("/visits")
         yield "list-offline", page
+        page.click(".sync a")
+        expect(page.locator("#unsent")).to_be_visible()
+        page.click("#standing button.save")
+        expect(page.locator("#standing .notice")).to_be_visible()
+        yield "sync-offline", page
         page.context.set_offline(False)
         self.server.start()
+
+    def _handed_over(self, phone: Phone) -> Walked:
+        """A visit that went to somebody else with a note that is still to be sent, and back."""
+        page, visit = phone.page, self.day.visits["return"]
+        busy = json.dumps({"protocol": PROTOCOL, "problem": "server.busy"})
+        page.context.route(
+            "**/sync/push",
+            lambda route: route.fulfill(status=503, content_type=MEDIA_TYPE, body=busy),
+        )
+        phone.record(visit, "notes", text="备机已装车。")
+        self._assign(visit, OTHER)
+        phone.sync_now()
+        yield "sync-busy", page
+        phone.open("/visits")
+        expect(page.locator("#handed-over")).to_be_visible()
+        yield "list-handed-over", page
+        phone.open(f"/visits/{visit}")
+        yield "visit-handed-over", page
+        phone.open(f"/visits/{visit}/notes")
+        yield "form-handed-over", page
+        self._assign(visit, ENGINEER)
+        page.context.unroute("**/sync/push")
+        phone.sync_now()
+        page.evaluate(EMPTIED, [self._engineer_id(), int(time.time() * 1000) - 3_600_000])
+        phone.open("/visits")
+        expect(page.locator("button[name=read]")).to_be_visible()
+        yield "list-emptied", page
+        page.click("button[name=read]")
+        expect(page.locator("button[name=read]")).to_have_count(0)
+
+    def _engineer_id(self) -> str:
+        with self.server.office():
+            return self.server.person(ENGINEER).id
+
+    def _assign(self, visit: str, account: str) -> None:
+        with self.server.office():
+            chen, engineer = self.server.person(DISPATCHER), self.server.person(account)
+            with unit(chen.org_id, datetime.now(UTC)) as office:
+                office.perform("assignment", visit, chen, {"engineer": engineer.id})
 
     def _verify(self) -> Walked:
         with self.server.office():

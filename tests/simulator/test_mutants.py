@@ -8,7 +8,6 @@ from tests.simulator.history import draw
 from tests.simulator.mutants import MUTANTS
 from tests.simulator.play import a_server, play
 
-
 pytestmark = pytest.mark.usefixtures("sqlite")  # what is wrong is wrong on either database
 
 

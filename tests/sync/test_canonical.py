@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+import rfc8785
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from sync.canonical import DEEPEST, canonical, hash_of, sha256
+from sync.canonical import DEEPEST, LARGEST, canonical, hash_of, sha256
 from sync.problems import Problem
 
 
@@ -19,6 +22,19 @@ def test_what_is_no_json_or_not_exact_is_refused(value):
     with pytest.raises(Problem) as raised:
         canonical(value)
     assert raised.value.code == "operation.malformed"
+
+
+LEAVES = st.none() | st.booleans() | st.integers(-LARGEST, LARGEST) | st.text()
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+)
+
+
+@given(VALUES)
+@example({"\ue000": 1, "\U00010000": 2})
+@example({"a": {"\U00010000": 1, "\uffff": '\x00\x1f\x7f\u2028\\"/'}})
+def test_the_text_is_that_of_another_writer_of_the_same_standard(value):
+    assert canonical(value) == rfc8785.dumps(value).decode()
 
 
 def test_a_tuple_is_a_list():
