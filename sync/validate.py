@@ -52,8 +52,12 @@ def validate(
     return found
 
 
-def _is_covered(character: str, edges: Sequence[int]) -> bool:
+def is_printable(character: str, coverage: Coverage) -> bool:
     """Whether the paper's fonts have a glyph for ``character``."""
+    return _is_covered(character, _edges(tuple(coverage)))
+
+
+def _is_covered(character: str, edges: Sequence[int]) -> bool:
     # An odd number of edges at or below it: behind the start of a run and before its end.
     return bisect_right(edges, ord(character)) % 2 == 1
 

@@ -48,7 +48,7 @@ PAD = """<div data-pad><input type="hidden" name="strokes" value="{value}">
 
 PHOTO = """<div data-photo="/visits/1/photos/"><input type="hidden" name="sha256" value="">
   <label class="button photo-button">Photo<input type="file" data-photo-file></label>
-  <p data-photo-said data-keeping="Keeping" data-kept="Kept" data-failed="Failed"></p>
+  <p data-photo-said data-keeping="Keeping" data-kept="Kept" data-full="Full" data-failed="Failed"></p>
   <img class="photo" data-photo-shown alt="Photo" hidden></div>"""
 
 POSITION = """<div data-position="position"><input type="hidden" name="position" value="">
@@ -429,11 +429,14 @@ def test_a_file_nobody_here_can_read_is_kept_whole(page: Page, phone: _Phone) ->
     expect(page.locator("[data-photo-shown]")).to_be_hidden()
 
 
-def test_a_photo_that_was_not_kept_is_said(page: Page, phone: _Phone) -> None:
-    phone.photo_status = 507
+@pytest.mark.parametrize(("status", "said"), [(507, "Full"), (500, "Failed")])
+def test_a_photo_that_was_not_kept_is_said(
+    page: Page, phone: _Phone, status: int, said: str
+) -> None:
+    phone.photo_status = status
     page.goto(phone.shows(form(PHOTO)))
     choose(page, "a.png", "image/png", picture(40, 40))
-    expect(page.locator("[data-photo-said]")).to_have_text("Failed")
+    expect(page.locator("[data-photo-said]")).to_have_text(said)
     assert page.locator("[name=sha256]").input_value() == ""
     expect(page.locator(".save")).to_be_enabled()
     phone.photo_status = 204

@@ -43,11 +43,12 @@ def test_who_won_and_who_wrote_nothing_are_told_nothing(
 ):
     phone, visit = liqiang_phone, server.visit_of("liqiang")
     with server.office():
-        chen, zhoukai = server.person("chen"), server.person("zhoukai")
+        chen = server.person("chen")
         with unit(chen.org_id, datetime.now(UTC)) as office:
             office.perform("diagnosis", visit, chen, {"text": "电源板烧毁"}, {})
     quarrel(server, visit)
     with server.office():
+        chen, zhoukai = server.person("chen"), server.person("zhoukai")
         engineers = {"engineer": server.person("liqiang").id, "helpers": [zhoukai.id]}
         with unit(chen.org_id, datetime.now(UTC)) as office:
             office.perform("assignment", visit, chen, engineers)
