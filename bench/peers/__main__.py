@@ -36,6 +36,7 @@ INSTALL_SECONDS = 600
 PUSH_BUDGET, PULL_BUDGET = 0.8, 0.3
 
 Found = dict[str, float]
+Figures = dict[str, list[float]]
 POUCHDB = "PouchDB to pouchdb-server, memory"
 NOTES = (
     "fieldapp stores and sends all operations, and counts signing in as a device, validation,",
@@ -56,10 +57,9 @@ def main() -> int:
     print(f"load of this machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"{'':36}{'push ms':>22}{'visits/s':>10}{'pull ms':>22}{'idle ms':>9}  edits")
     with tempfile.TemporaryDirectory(prefix="fieldapp-peers-") as folder:
-        found = {
-            name: _measured(name, work, runs, visits, edited)
-            for name, work in _peers(Path(folder), visits, edited).items()
-        }
+        found = _measured(_peers(Path(folder), visits, edited), runs)
+    for name, figures in found.items():
+        print(_line(name, figures, visits, edited))
     for row in _budgets(found):
         print(row)
     print("Fairness:", *NOTES, sep="\n")
@@ -95,38 +95,49 @@ def _peers(folder: Path, visits: int, edited: int) -> dict[str, Callable[[], Fou
     }
 
 
-def _measured(
-    name: str, work: Callable[[], Found], runs: int, visits: int, edited: int
-) -> dict[str, list[float]] | None:
-    """Every figure of every run, after its row of the table was printed."""
-    try:
-        found = [work() for _ in range(runs)]
-    except (NotMeasured, RuntimeError, OSError, subprocess.SubprocessError) as reason:
-        print(f"{name:36}not measured: {reason}")
-        return None
-    figures = {key: [run[key] for run in found] for key in found[0]}
+def _measured(work: dict[str, Callable[[], Found]], runs: int) -> dict[str, Figures | str]:
+    """Every figure of every run, or why there is none.
+
+    In turns: a machine that is busy for a while then slows all of them.
+    """
+    found: dict[str, Figures | str] = {name: {} for name in work}
+    for _ in range(runs):
+        for name, measure in work.items():
+            figures = found[name]
+            if isinstance(figures, str):
+                continue
+            try:
+                for key, value in measure().items():
+                    figures.setdefault(key, []).append(value)
+            except (NotMeasured, RuntimeError, OSError, subprocess.SubprocessError) as reason:
+                found[name] = str(reason)
+    return found
+
+
+def _line(name: str, figures: Figures | str, visits: int, edited: int) -> str:
+    """A row of the table."""
+    if isinstance(figures, str):
+        return f"{name:36}not measured: {figures}"
     push = statistics.median(figures["push"])
-    print(
+    return (
         f"{name:36}{_range(figures['push']):>22}{1000 * visits / push:>10.0f}"
         f"{_range(figures['pull']):>22}{statistics.median(figures['idle']):>9.0f}"
         f"  {figures['conflicts'][-1]:.0f} conflicts found,"
-        f" {figures['kept'][-1]:.0f} of {2 * edited} notes kept",
-        flush=True,
+        f" {figures['kept'][-1]:.0f} of {2 * edited} notes kept"
     )
-    return figures
 
 
 def _range(values: list[float]) -> str:
     return f"{statistics.median(values):.0f} [{min(values):.0f}–{max(values):.0f}]"
 
 
-def _budgets(found: dict[str, dict[str, list[float]] | None]) -> Iterator[Row]:
+def _budgets(found: dict[str, Figures | str]) -> Iterator[Row]:
     peer = found[POUCHDB]
     for kind in KINDS:
         mine = found[f"fieldapp, {kind}"]
         for what, limit in (("push", PUSH_BUDGET), ("pull", PULL_BUDGET)):
             name = f"{what} against PouchDB, {kind}"
-            if mine is None or peer is None:
+            if isinstance(mine, str) or isinstance(peer, str):
                 yield Row(name, "one of both was not measured", f"≤ {limit:g} ×", None)
                 continue
             ms, theirs = statistics.median(mine[what]), statistics.median(peer[what])

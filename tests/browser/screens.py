@@ -222,7 +222,8 @@ class Walk:
                 page.goto(f"{self.server.url}/verify")
                 file: Any = {"name": "a.pdf", "mimeType": "application/pdf", "buffer": data}
                 page.set_input_files("#file", file)
-                page.click("main button")
+                with page.expect_navigation():  # else it is judged before its styles are here
+                    page.click("main button")
                 yield f"verify-{name}", page
 
     def _desk(self) -> Walked:
