@@ -93,7 +93,8 @@ class Walk:
             yield "sign-in", page
             page.fill("#account", "liqiang")
             page.fill("#password", "wrong")
-            page.click("main button")
+            with page.expect_navigation():
+                page.click("main button")
             yield "sign-in-wrong", page
             page.goto(f"{self.server.url}/nowhere")
             yield "problem-server", page
