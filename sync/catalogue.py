@@ -88,6 +88,12 @@ FIELD = ("engineer",)
 DESK = ("dispatcher", "manager")
 BOTH = FIELD + DESK
 
+ABOUT_ONE = (
+    Field("entry", "entry", N_("Entry"), True, 36),
+    Field("reason", "text", N_("Reason"), True, 300),
+)
+"""Which operation it is about, and why."""
+
 KINDS: tuple[Kind, ...] = (
     Kind(
         "departure",
@@ -318,10 +324,7 @@ KINDS: tuple[Kind, ...] = (
         "void",
         "signed",
         BOTH,
-        (
-            Field("entry", "entry", N_("Entry"), True, 36),
-            Field("reason", "text", N_("Reason"), True, 300),
-        ),
+        ABOUT_ONE,
     ),
     Kind("correction", "corrections", N_("Correction"), "correction", "signed", FIELD),
     Kind(
@@ -396,10 +399,7 @@ KINDS: tuple[Kind, ...] = (
         "judgement",
         "never",
         DESK,
-        (
-            Field("entry", "entry", N_("Entry"), True, 36),
-            Field("reason", "text", N_("Reason"), True, 300),
-        ),
+        ABOUT_ONE,
     ),
     Kind(
         "reopening",
@@ -408,10 +408,7 @@ KINDS: tuple[Kind, ...] = (
         "judgement",
         "never",
         DESK,
-        (
-            Field("entry", "entry", N_("Entry"), True, 36),
-            Field("reason", "text", N_("Reason"), True, 300),
-        ),
+        ABOUT_ONE,
     ),
 )
 

@@ -10,19 +10,21 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
+PYTEST = [sys.executable, "-m", "pytest"]
+# Each process opens its own servers and browser; the simulator takes every core by itself.
+SHARED = [*PYTEST, "--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal"]
+SERVER = [*SHARED, "--ignore=tests/browser", "--ignore=tests/simulator"]
+ON_POSTGRESQL = "--database=postgresql"
+
 CHECKS = {
     "format": [str(BIN / "ruff"), "format", "--check", "."],
     "style": [str(BIN / "ruff"), "check", "."],
     "types": [str(BIN / "mypy")],
-    "rules and server": [sys.executable, "-m", "pytest", "--ignore=tests/browser"],
-    "server on PostgreSQL": [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--ignore=tests/browser",
-        "--database=postgresql",
-    ],
-    "browser": [sys.executable, "-m", "pytest", "tests/browser"],
+    "rules and server": SERVER,
+    "server on PostgreSQL": [*SERVER, ON_POSTGRESQL],
+    "histories": [*PYTEST, "tests/simulator"],
+    "histories on PostgreSQL": [*PYTEST, "tests/simulator", ON_POSTGRESQL],
+    "browser": [*SHARED, "tests/browser"],
 }
 
 
@@ -37,7 +39,7 @@ def main() -> int:
             failed.append(name)
         seconds[name] = time.monotonic() - start
     for name, spent in seconds.items():
-        print(f"{name:<20} {spent:7.1f} s  {'FAILED' if name in failed else 'passed'}")
+        print(f"{name:<24} {spent:7.1f} s  {'FAILED' if name in failed else 'passed'}")
     return 1 if failed else 0
 
 

@@ -83,6 +83,8 @@ def _too_large() -> Problem:
 def _visits(found: HandedIn | None) -> list[Visit]:
     """The visits here that a file speaks of."""
     ids = found.visits if found is not None else []
+    if not ids:
+        return []  # an empty list would walk through every visit of the organisation
     return list(
         db.session.scalars(
             select(Visit)

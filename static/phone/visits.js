@@ -66,7 +66,7 @@ function shown(person, row, operations, unsentPhotos, paused) {
   const [held, unsent] = [bodies("held"), bodies("unsent")]
   let state = row.state
   if (held.length) state = overlay(state, held, catalogue, true)
-  if (unsent.length) state = overlay(state, unsent, catalogue, false)
+  if (unsent.length) state = overlay(state, [...unsent, ...ahead(operations, unsent)], catalogue, false)
   const photos = unsentPhotos.filter((photo) => photo.visit === row.visit).length
   const pulled = row.state.sync
   return {
@@ -81,4 +81,19 @@ function shown(person, row, operations, unsentPhotos, paused) {
       removed: row.removed ?? "",
     },
   }
+}
+
+/** What the office has about operations that it has not: it cannot show what became of them. */
+function ahead(operations, unsent) {
+  const missing = new Set(unsent.map((body) => body.id))
+  return operations
+    .filter((each) => each.state !== "unsent")
+    .map((each) => each.body)
+    .filter((body) => about(body).some((id) => missing.has(id)))
+}
+
+/** The operations that one strikes out, corrects or takes the place of. */
+function about({ value, supersedes }) {
+  const corrected = Object.keys(value).map((path) => path.split("/")[1])
+  return [value.entry, ...corrected, ...Object.values(supersedes).flat()]
 }

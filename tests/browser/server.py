@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +21,7 @@ from pathlib import Path
 from flask import Flask
 from sqlalchemy import select
 
-from fieldapp import create_app
+from fieldapp import create_app, migrations, reports
 from fieldapp.demo import make_demo
 from fieldapp.models import Person, Visit, WorkOrder, db
 from fieldapp.perform import journal_of
@@ -34,12 +38,10 @@ class Server:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = {"INSTANCE": str(instance), "PUBLIC_URL": self.url}
+        shutil.copytree(_demo_day(), instance, dirs_exist_ok=True)
         self.app: Flask = create_app(self.settings)
         with self.app.app_context():
-            from fieldapp import migrations, reports
-
-            migrations.upgrade()
-            reports.prepare_key(datetime.now(UTC))
+            # Nothing is left to be done, unless it is past midnight by now.
             self.accounts = {each.account: each for each in make_demo(datetime.now(UTC))}
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -121,6 +123,21 @@ class Server:
             "FIELDAPP_SIGN_IN_PER_MINUTE": "1000",
             "FIELDAPP_VERIFY_PER_MINUTE": "1000",
         }
+
+
+@functools.cache
+def _demo_day() -> Path:
+    """An instance folder with the demo day in it, made once, to be copied."""
+    folder = Path(tempfile.mkdtemp(prefix="fieldapp-demo-"))
+    atexit.register(shutil.rmtree, folder)
+    app = create_app({"INSTANCE": str(folder)})
+    with app.app_context():
+        migrations.upgrade()
+        reports.prepare_key(datetime.now(UTC))
+        make_demo(datetime.now(UTC))
+        db.session.remove()
+        db.engine.dispose()
+    return folder
 
 
 def _free_port() -> int:

@@ -220,6 +220,20 @@ def waiting_visits(operations, photos):
     return {item["visit"] for item in [*rows, *(p for p in photos if not p["sent"])]}
 
 
+def ahead(rows, unsent):
+    """What the office has about operations that it has not."""
+    missing = {body["id"] for body in unsent}
+    bodies = [row["body"] for row in rows if row["state"] != "unsent"]
+    return [body for body in bodies if missing & set(about(body))]
+
+
+def about(body):
+    """The operations that one strikes out, corrects or takes the place of."""
+    corrected = [path.split("/")[1] for path in body["value"] if path.startswith("entries/")]
+    seen = [id_ for ids in body["supersedes"].values() for id_ in ids]
+    return [body["value"].get("entry"), *corrected, *seen]
+
+
 class Phone:
     """One phone in one history.  ``world`` has the clock, the network and the book of the history."""
 
@@ -598,7 +612,7 @@ class Phone:
         if held:
             state = overlay(state, held, True)
         if unsent:
-            state = overlay(state, unsent, False)
+            state = overlay(state, unsent + ahead(operations, unsent), False)
         return state
 
     # What happens to phones
