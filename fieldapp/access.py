@@ -13,7 +13,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask import Blueprint, Flask, current_app, g, redirect, request, session
 from flask.typing import ResponseReturnValue
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, bindparam, func, select
 
 from fieldapp.ids import mint_id
 from fieldapp.models import Contact, Customer, Device, Person, Visit, WorkOrder, db
@@ -29,6 +29,12 @@ _NOBODY = _hasher.hash(secrets.token_hex(8))
 
 CREDENTIAL_BYTES = 32
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+_WITH_REVOCATION = select(
+    Person,
+    select(func.max(Device.revoked_at)).where(Device.person_id == Person.id).scalar_subquery(),
+).where(Person.id == bindparam("id"))
+"""A person, and when one of the person's phones was last revoked."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,16 +76,26 @@ def needs(*roles: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def signed_in() -> Person | None:
-    """The person of this request's session, if it is not too old."""
+    """The person of this request's session, if it is not too old.
+
+    Revoking a phone ends its person's sessions: whoever holds the phone may hold one of them.
+    """
     if "person" in g:
         return g.person  # type: ignore[no-any-return]
     g.person = None
+    since = session.get("since", 0)
     oldest = datetime.now(UTC) - timedelta(days=current_app.config["SESSION_DAYS"])
-    if session.get("person") and session.get("since", 0) >= oldest.timestamp():
-        person = db.session.get(Person, session["person"])
-        if person is not None and person.left_at is None:
-            g.person = person
+    if session.get("person") and since >= oldest.timestamp():
+        found = db.session.execute(_WITH_REVOCATION, {"id": session["person"]}).one_or_none()
+        if found is not None and not _is_over(*found, since):
+            g.person = found[0]
     return g.person  # type: ignore[no-any-return]
+
+
+def _is_over(person: Person, revoked_at: datetime | None, since: float) -> bool:
+    """Whether a session that began at ``since`` (seconds since 1970) counts no more."""
+    is_revoked = revoked_at is not None and since <= revoked_at.timestamp()
+    return is_revoked or person.left_at is not None
 
 
 def visit_for(person: Person, visit_id: str) -> Visit:
@@ -233,7 +249,7 @@ def create_session() -> ResponseReturnValue:
     session.clear()
     session.permanent = True
     session["person"] = person.id
-    session["since"] = int(datetime.now(UTC).timestamp())
+    session["since"] = datetime.now(UTC).timestamp()
     session["language"] = language or person.language
     return redirect("/desk" if person.is_desk else "/welcome", 303)
 

@@ -61,7 +61,7 @@ def client_of(app, person, language="en"):
     client = app.test_client()
     with client.session_transaction() as session:
         session["person"] = person.id
-        session["since"] = int(time.time())
+        session["since"] = time.time()
         session["language"] = language
     return client
 

@@ -230,7 +230,7 @@ def test_a_damaged_store_heals_by_the_difference(app, visit, visit_of, client, e
     assert set(client.saved["visits"]) == {visit, second}
 
 
-def test_a_revoked_client_enrols_again_and_brings_everything(app, visit, client):
+def test_a_revoked_client_signs_in_again_and_brings_everything(app, visit, erin, client):
     client.perform(visit, "note", {"text": "wet floor"})
     old = client.saved["device"]
     with app.app_context():
@@ -239,6 +239,10 @@ def test_a_revoked_client_enrols_again_and_brings_everything(app, visit, client)
     with pytest.raises(NoAnswer) as told:
         client.pull()
     assert (told.value.status, told.value.problem) == (403, "access.revoked")
+    with pytest.raises(NoAnswer) as told:
+        client.enrol(replaces=old, reason="revoked")
+    assert (told.value.status, told.value.problem) == (401, "access.sign-in")
+    client.sign_in(erin.account, PASSWORD)
     client.enrol(replaces=old, reason="revoked")
     client.synchronise()
     assert texts(app, visit) == ["wet floor"]

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fieldapp import access
+from fieldapp import access, phones
 from fieldapp.access import check_password, enrol_device, hash_password, local_path
 from fieldapp.headers import PAGE_HEADERS
 from fieldapp.models import Device, Person, db
+from sync.protocol import MEDIA_TYPE
 from tests.phones import PAGE, PASSWORD, at_desk
 
 
@@ -116,6 +117,18 @@ def test_a_session_ends_after_its_days(app, erin, client_of):
         with client.session_transaction() as session:
             session["since"] = int(time.time()) - days * 24 * 3600
         assert client.get("/visits").status_code == status
+
+
+def test_revoking_a_phone_ends_the_sessions_of_its_person(app, erin, eli, client_of, phone_of):
+    before, of_eli, phone = client_of(erin), client_of(eli), phone_of(erin)
+    with app.app_context():
+        phones.revoke(erin.org_id, phone.device, datetime.now(UTC))
+    assert before.get("/visits").location == "/sign-in"
+    headers = PAGE | {"Content-Type": MEDIA_TYPE}
+    refused = before.post("/sync/devices", data="{}", headers=headers)
+    assert (refused.status_code, refused.json["problem"]) == (401, "access.sign-in")
+    assert of_eli.get("/visits").status_code == 200
+    assert client_of(erin).get("/visits").status_code == 200
 
 
 def test_the_cookie_is_for_this_site_only(app, erin):

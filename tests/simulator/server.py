@@ -124,7 +124,7 @@ class Server:
 
     def cookie(self, person_id):
         """The cookie of a page session that begins now."""
-        session = {"person": person_id, "since": self.clock.ms // 1000, "language": "en"}
+        session = {"person": person_id, "since": self.clock.ms / 1000, "language": "en"}
         serializer = self.app.session_interface.get_signing_serializer(self.app)
         return f"fieldapp={serializer.dumps(session)}"
 
