@@ -7,13 +7,13 @@ the server keeps every version it served.  ``docs/state.md`` describes the shape
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, String, cast, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select, text
 from sqlalchemy.orm import Session, aliased, joinedload, scoped_session
 
 from fieldapp.models import (
@@ -32,6 +32,7 @@ from fieldapp.models import (
 )
 from fieldapp.policies import Policy
 from sync import sla, warranty
+from sync.tables import LOANS, journal
 from sync.zones import make_offsets
 
 AnySession = Session | scoped_session[Any]
@@ -253,49 +254,64 @@ class _Facts:
 
     def _history(self, visits: Sequence[Visit]) -> dict[str, list[Any]]:
         """Up to ``HISTORY`` visits of the same asset (else site) that began before each visit."""
-        with_asset: list[str] = []
-        without: list[str] = []
+        with_asset: dict[str, str] = {}
+        without: dict[str, str] = {}
         for visit in visits:
             order = self.order_of(visit)
-            if order is not None:
-                (with_asset if order.request.asset_id else without).append(visit.id)
+            if order is not None and order.request.asset_id:
+                with_asset[visit.id] = order.request.asset_id
+            elif order is not None:
+                without[visit.id] = order.request.site_id
         return self._last_visits(with_asset, "asset_id") | self._last_visits(without, "site_id")
 
-    def _last_visits(self, ids: Sequence[str], same: str) -> dict[str, list[Any]]:
-        """The history of the visits ``ids``, whose requests share the column ``same`` with it."""
+    def _last_visits(self, places: Mapping[str, str], same: str) -> dict[str, list[Any]]:
+        """The history of visits by their ids, whose requests share the column ``same`` with it.
+
+        ``places`` are the values of that column.  They are named for planners: one asset may have
+        a thousand times the visits of another.
+        """
         history: dict[str, list[Any]] = defaultdict(list)
-        if not ids:
+        if not places:
             return history
         here, here_order, here_request = aliased(Visit), aliased(WorkOrder), aliased(ServiceRequest)
         place = func.row_number().over(
             partition_by=here.id, order_by=(Visit.arrived_at.desc(), Visit.id.desc())
         )
+        # Of all others only when they were: what they say is read of those that are shown.
         ranked = (
-            select(
-                here.id.label("here"),
-                WorkOrder.number,
-                Visit.arrived_at,
-                Visit.summary_text,
-                Person.name.label("engineer_name"),
-                place.label("place"),
-            )
+            select(here.id.label("here"), Visit.id, place.label("place"))
             .select_from(here)
             .join(here_order, here_order.id == here.work_order_id)
             .join(here_request, here_request.id == here_order.request_id)
             .join(ServiceRequest, getattr(ServiceRequest, same) == getattr(here_request, same))
             .join(WorkOrder, WorkOrder.request_id == ServiceRequest.id)
             .join(Visit, Visit.work_order_id == WorkOrder.id)
-            .outerjoin(Person, Person.id == Visit.engineer_id)
             .where(
-                here.id.in_(ids),
+                here.id.in_(sorted(places)),
+                getattr(ServiceRequest, same).in_(sorted(set(places.values()))),
                 Visit.id != here.id,
                 Visit.arrived_at.is_not(None),
                 or_(here.appointment_at.is_(None), Visit.arrived_at < here.appointment_at),
             )
             .subquery()
         )
+        # There are no more than the limit says: it is for planners, who would expect thousands.
+        shown = (
+            select(ranked).where(ranked.c.place <= HISTORY).limit(HISTORY * len(places)).subquery()
+        )
         last: Select[Any] = (
-            select(ranked).where(ranked.c.place <= HISTORY).order_by(ranked.c.here, ranked.c.place)
+            select(
+                shown.c.here,
+                WorkOrder.number,
+                Visit.arrived_at,
+                Visit.summary_text,
+                Person.name.label("engineer_name"),
+            )
+            .select_from(shown)
+            .join(Visit, Visit.id == shown.c.id)
+            .join(WorkOrder, WorkOrder.id == Visit.work_order_id)
+            .outerjoin(Person, Person.id == Visit.engineer_id)
+            .order_by(shown.c.here, shown.c.place)
         )
         for row in db.session.execute(last):
             history[row.here].append(row)
@@ -306,26 +322,23 @@ class _Facts:
     ) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
         """Standing loaner and take-back entries by request and by asset, each with its visit's id.
 
-        Only states that speak of a loaner at all are read: most of them are large and do not.
+        Only states that speak of a loaner are read: most of them are large and do not.  Earlier
+        requests are joined, not named: there may be more than a database takes values.
         """
         by_request: dict[str, list[Any]] = defaultdict(list)
         by_asset: dict[str, list[Any]] = defaultdict(list)
-        request_ids = {request.id for request in requests}
+        request_ids = sorted({request.id for request in requests})
         asset_ids = sorted({request.asset_id for request in requests if request.asset_id})
-        if asset_ids:
-            request_ids |= set(
-                db.session.scalars(
-                    select(ServiceRequest.id).where(ServiceRequest.asset_id.in_(asset_ids))
-                )
-            )
-        text = cast(Visit.state, String)
+        loans = select(journal.c.visit_id).where(
+            journal.c.org_id == Visit.org_id, journal.c.visit_id == Visit.id, text(LOANS)
+        )
         rows = db.session.execute(
             select(Visit.id, Visit.state, ServiceRequest.id, ServiceRequest.asset_id)
             .join(WorkOrder, WorkOrder.id == Visit.work_order_id)
             .join(ServiceRequest, ServiceRequest.id == WorkOrder.request_id)
             .where(
-                WorkOrder.request_id.in_(sorted(request_ids)),
-                or_(text.contains('"loaner"'), text.contains('"take-back"')),
+                or_(ServiceRequest.id.in_(request_ids), ServiceRequest.asset_id.in_(asset_ids)),
+                loans.exists(),
             )
         )
         for visit_id, state, request_id, asset_id in rows:

@@ -16,14 +16,16 @@ from fieldapp import blobs, formats, pages
 from fieldapp.access import create_language, left_visit_for, needs, visit_for
 from fieldapp.forms import only_changed, read_heads, read_value, read_was, write_form
 from fieldapp.handover import sign
+from fieldapp.ids import is_id, mint_id
 from fieldapp.languages import LANGUAGES
-from fieldapp.models import Visit
+from fieldapp.models import Visit, db
 from fieldapp.perform import unit
 from fieldapp.policies import Policy
-from fieldapp.presentation import policy_of, present, visits_of
+from fieldapp.presentation import blank, policy_of, present, visits_of
 from sync import catalogue
 from sync.canonical import canonical, sha256
 from sync.glyphs import coverage
+from sync.merge import OPENING
 from sync.missing import missing
 from sync.operation import iso
 from sync.problems import Problem
@@ -75,6 +77,13 @@ def show_unsent_file() -> ResponseReturnValue:
     return redirect("/visits/sync", 303)
 
 
+@bp.get("/visits/new")
+@needs("engineer")
+def show_opening() -> ResponseReturnValue:
+    """The form that opens a visit, under an id of its own: sent twice, it opens one."""
+    return redirect(f"/visits/{mint_id(datetime.now(UTC))}/openings", 303)
+
+
 @bp.get("/visits/<visit_id>")
 @needs("engineer")
 def show_visit(visit_id: str) -> ResponseReturnValue:
@@ -87,8 +96,10 @@ def show_visit(visit_id: str) -> ResponseReturnValue:
 @needs("engineer")
 def edit_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     """The form for a new entry of a kind, or for a void or a correction."""
-    _, state, policy = _state(visit_id)
     kind = _kind(noun)
+    if kind["name"] == OPENING:
+        return _edit_opening(visit_id, kind)
+    _, state, policy = _state(visit_id)
     was = _shown_first(kind, state)
     form = write_form(_fields(kind, state), was, state["context"]["site"]["offsets"])
     return _form_page(state, policy, kind, form, was, [])
@@ -102,8 +113,10 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     A visit that was given to somebody else while the form was open takes it all the same: a form
     may stop a person who can go on with it, and he cannot.
     """
-    visit, state, policy, has_left = _state_or_left(visit_id)
     kind = _kind(noun)
+    if kind["name"] == OPENING:
+        return _create_visit(visit_id, kind)
+    visit, state, policy, has_left = _state_or_left(visit_id)
     fields = _fields(kind, state)
     if kind["policy"] == "void":
         _entry(state)
@@ -156,6 +169,47 @@ def show_photo(visit_id: str, sha256: str) -> ResponseReturnValue:
 def change_language() -> ResponseReturnValue:
     """The reader prefers a language."""
     return create_language()
+
+
+def _edit_opening(visit_id: str, kind: Mapping[str, Any]) -> ResponseReturnValue:
+    """The form that opens a visit nobody knows."""
+    if _is_opened(visit_id):
+        return redirect(f"/visits/{visit_id}", 303)
+    state, policy = _blank(visit_id), policy_of(g.person.org_id)
+    form = write_form(kind["fields"], {}, state["context"]["site"]["offsets"])
+    return _form_page(state, policy, kind, form, {}, [])
+
+
+def _create_visit(visit_id: str, kind: Mapping[str, Any]) -> ResponseReturnValue:
+    """A visit is opened by who stands at the customer's; the desk gives it a work order."""
+    if _is_opened(visit_id):  # sent twice
+        return redirect(f"/visits/{visit_id}", 303)
+    state, policy = _blank(visit_id), policy_of(g.person.org_id)
+    offsets = state["context"]["site"]["offsets"]
+    posted = {name: request.form.getlist(name) for name in request.form}
+    value = read_value(kind["fields"], posted, offsets)
+    findings = validate(kind["fields"], value, policy.choices(), coverage())
+    if findings:
+        shown = write_form(kind["fields"], value, offsets)
+        return _form_page(state, policy, kind, shown, read_was(posted), findings, 422)
+    with unit(g.person.org_id, datetime.now(UTC)) as opened:
+        opened.perform(kind["name"], visit_id, g.person, value)
+    return redirect(f"/visits/{visit_id}", 303)
+
+
+def _is_opened(visit_id: str) -> bool:
+    """Whether a visit of that id is there; Problem("visit.not-found") unless it is the reader's."""
+    if db.session.get(Visit, visit_id) is None:
+        return False
+    return bool(_visit_or_left(visit_id))
+
+
+def _blank(visit_id: str) -> State:
+    """The state of a visit that nobody knows yet; Problem("visit.not-found") for no id."""
+    if not is_id(visit_id):
+        raise Problem("visit.not-found")
+    state = blank(g.person, datetime.now(UTC))
+    return state | {"visit": state["visit"] | {"id": visit_id}}
 
 
 def _state(visit_id: str) -> tuple[Visit, State, Policy]:

@@ -10,13 +10,14 @@ from flask import Blueprint, Response, current_app, g, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from fieldapp import blobs, phones
+from fieldapp import blobs, phones, presentation
 from fieldapp.access import device_of_request, enrol_device, needs, signed_in
 from fieldapp.database import begin_reading, begin_writing
-from fieldapp.models import Device, Organisation, Visit, db
+from fieldapp.models import Device, Organisation, Person, Visit, db
 from fieldapp.perform import Receipt, unit
 from fieldapp.presentation import policy_of, present
 from sync import clock, protocol, scope
+from sync.canonical import canonical, sha256
 from sync.problems import Problem
 
 bp = Blueprint("exchange", __name__, url_prefix="/sync")
@@ -129,6 +130,9 @@ def create_pull() -> ResponseReturnValue:
     # Before presenting, which ends the transaction: a later revision would belong to another state.
     rev = {visit.id: visit.rev for visit in visits}
     states = present(visits, person, now)
+    # What a blank visit holds follows what other visits do: it need not be looked up for each poll.
+    is_asked = bool(states) or not body.get("blank")
+    blank = _blank(person, body.get("blank"), now) if is_asked else None
     return _answer(
         {
             "epoch": epoch,
@@ -143,6 +147,7 @@ def create_pull() -> ResponseReturnValue:
             "high": high,
             "policy": policy.data if body.get("policy") != policy.version else None,
             "policy_version": policy.version,
+            "blank": blank,
             "now": _ms(now),
         }
     )
@@ -182,6 +187,13 @@ def _difference(
     changed = sorted(id_ for id_, rev in here.items() if held.get(id_) != rev)
     removed = sorted(str(id_) for id_ in held if id_ not in here)
     return scope.Page(changed, [(id_, "unassigned") for id_ in removed], cursor, False)
+
+
+def _blank(person: Person, known: Any, now: datetime) -> dict[str, Any] | None:
+    """What a phone shows of a visit that it opens itself; None when it holds that already."""
+    state = presentation.blank(person, now)
+    name = sha256(canonical(state))
+    return {"sha256": name, "state": state} if name != known else None
 
 
 def _json(most: int) -> Any:

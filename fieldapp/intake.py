@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
+from fieldapp.database import insert_new
 from fieldapp.models import Device, Person, Visit, db
 from fieldapp.policies import Policy
 from sync import catalogue, clock, scope
 from sync.canonical import hash_of
 from sync.glyphs import coverage
+from sync.merge import OPENING
 from sync.operation import Operation, Received, read_operation
 from sync.problems import Problem
 from sync.tables import journal
@@ -82,16 +84,25 @@ class Intake:
         problems.extend(self._findings(operation))
         return self._incoming(operation, body, problems, "merged")
 
-    def check_authors(self, items: Sequence[Incoming]) -> None:
-        """Flag authors who never had the visit or lack the role; make a row for unknown visits."""
+    def owners_of(self, visit_ids: Collection[str]) -> dict[str, str]:
+        """The organisation of each visit that was known; the others get a row, of this one.
+
+        Who speaks of a visit while somebody else makes its row waits here and comes second: what
+        is read of visits to decide is read after this.
+        """
+        owners = _owners(visit_ids)
+        unknown = sorted(set(visit_ids) - owners.keys())
+        if unknown:
+            table: Any = Visit.__table__
+            rows = [{"id": visit_id, "org_id": self.org_id} for visit_id in unknown]
+            made = db.session.scalars(insert_new(table).returning(table.c.id), rows)
+            owners |= _owners(set(unknown) - set(made))
+        return owners
+
+    def check_authors(self, items: Sequence[Incoming], owners: Mapping[str, str]) -> None:
+        """Flag authors who never had the visit or lack the role, and visits not in ``owners``."""
         wanted = {item.operation.visit for item in items}
-        owners = {
-            row.id: row.org_id
-            for row in db.session.execute(
-                select(Visit.id, Visit.org_id).where(Visit.id.in_(wanted))
-            )
-        }
-        assigned = self._assigned(wanted)
+        assigned = self._assigned(wanted) | self._opened(items)
         people = self._people({item.operation.author for item in items})
         for item in items:
             operation = item.operation
@@ -99,7 +110,9 @@ class Intake:
             if operation.visit == self.org_id:
                 continue  # already said to be unreadable
             # Somebody else's visit and one that never was are the same to this organisation.
-            if owners.get(operation.visit) != self.org_id:
+            is_here = owners.get(operation.visit, self.org_id) == self.org_id
+            is_known = operation.visit in owners or (operation.author, operation.visit) in assigned
+            if not (is_here and is_known):
                 item.problems.append("visit.unknown")
             elif author is None or not (
                 author.is_desk or (operation.author, operation.visit) in assigned
@@ -109,9 +122,6 @@ class Intake:
                 kind = catalogue.kind_named(operation.kind)
                 if not author.roles & (set(kind.roles) | {"admin"}):
                     item.problems.append("author.role")
-        for visit_id in sorted(wanted - set(owners)):
-            db.session.add(Visit(id=visit_id, org_id=self.org_id))
-        db.session.flush()
 
     def _incoming(
         self, operation: Operation, body: Any, problems: list[str], outcome: str
@@ -187,6 +197,26 @@ class Intake:
         held = scope.holders_by_visit(db.session.connection(), self.org_id, visit_ids)
         return {(person_id, visit_id) for visit_id in held for person_id in held[visit_id]}
 
+    def _opened(self, items: Sequence[Incoming]) -> set[tuple[str, str]]:
+        """Who opens which visit that nobody had before, as pairs of ids."""
+        openings = [item.operation for item in items if item.operation.kind == OPENING]
+        if not openings:
+            return set()
+        ids = {operation.visit for operation in openings}
+        held = scope.holders_by_visit(db.session.connection(), self.org_id, ids)
+        here = select(Visit.id).where(Visit.id.in_(ids))
+        taken = set(
+            db.session.scalars(
+                here.where(or_(Visit.org_id != self.org_id, Visit.work_order_id.is_not(None)))
+            )
+        )
+        taken.update(id_ for id_ in ids if held[id_])
+        return {
+            (operation.author, operation.visit)
+            for operation in openings
+            if operation.visit not in taken
+        }
+
     def _people(self, ids: set[str]) -> dict[str, Person]:
         rows = db.session.scalars(
             select(Person).where(Person.id.in_(ids), Person.org_id == self.org_id)
@@ -217,6 +247,14 @@ class Intake:
             hash=digest,
             body=dict(source),
         )
+
+
+def _owners(visit_ids: Collection[str]) -> dict[str, str]:
+    """The organisation of each of these visits that there is."""
+    if not visit_ids:
+        return {}
+    rows = db.session.execute(select(Visit.id, Visit.org_id).where(Visit.id.in_(visit_ids)))
+    return {row.id: row.org_id for row in rows}
 
 
 def _readable(body: Any) -> Operation:

@@ -80,7 +80,7 @@ def _filled(
     refusal: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     entries = visit.state["entries"]
-    return {
+    return _numbers(visit, snapshot["context"]) | {
         "language": language if language in LANGUAGES else LANGUAGES[0],
         "snapshot": snapshot,
         "signature": _signature(signature) if signature else None,
@@ -92,6 +92,15 @@ def _filled(
             entry["id"]: entry.get("notice") for entry in entries if entry["kind"] == "loaner"
         },
     }
+
+
+def _numbers(visit: Visit, context: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a visit that was signed before it had any: nobody signed them."""
+    if context["work_order"]["id"] or visit.work_order is None:
+        return {}
+    order = visit.work_order
+    numbers = {"id": order.id, "number": order.number, "request": order.request.number}
+    return {"given": numbers}
 
 
 def _signed_snapshot(

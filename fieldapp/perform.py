@@ -159,7 +159,9 @@ class Unit:
         items = [intake.read(body) for body in bodies]
         for item in items:
             item.problems += more_problems
-        self.hold({item.operation.visit for item in items})
+        visit_ids = {item.operation.visit for item in items}
+        owners = intake.owners_of(visit_ids)
+        self.hold(visit_ids)
         held = journal.hashes_of(
             self._connection, self.organisation.id, {item.operation.id for item in items}
         )
@@ -173,7 +175,7 @@ class Unit:
                 item.problems.append("operation.same-id")
             hashes.add(item.operation.hash)
             fresh.append(item)
-        intake.check_authors(fresh)
+        intake.check_authors(fresh, owners)
         intake.check_counters(fresh)
         self._count(fresh)
         self._fold_all(fresh)

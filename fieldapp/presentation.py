@@ -56,6 +56,14 @@ def present(
     return states
 
 
+def blank(person: Person, now: datetime) -> State:
+    """The state of a visit that nobody knows yet, for ``person`` to open: its id is empty.
+
+    Its context is remembered as any other: a customer may sign before the office hears of it.
+    """
+    return present([Visit(id="", org_id=person.org_id, engineer_id=person.id)], person, now)[0]
+
+
 def visits_of(person: Person) -> list[Visit]:
     """The visits in a person's scope."""
     return list(
@@ -69,7 +77,6 @@ def visits_of(person: Person) -> list[Visit]:
                 Visit.org_id == person.org_id,
                 visit_scope.c.person_id == person.id,
                 visit_scope.c.active,
-                Visit.work_order_id.is_not(None),
             )
         )
     )
@@ -124,7 +131,7 @@ def _people_in(state: State) -> set[str]:
             found.update([side["author"], *(lost["author"] for lost in side.get("over", ()))])
     for said in [*state.get("dismissals", ()), *state.get("quarantine", ())]:
         found.add(said["author"])
-    return found | set(scope.named_in(state["fields"]))
+    return found | set(scope.named_in(state))
 
 
 def _names(org_id: str, visits: Sequence[Visit]) -> dict[str, str]:

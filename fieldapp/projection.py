@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fieldapp.context import targets_of
 from fieldapp.models import Person, Visit, db
 from sync import scope
-from sync.merge import State
+from sync.merge import OPENING, State, standing_entries
 from sync.scope import CLOSED, Move
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ SUMMARY_CHARACTERS = 120
 def project(unit: Unit, visit: Visit, state: State) -> list[Move]:
     """Write ``state`` and its columns into ``visit``; returns the changes of scope that follow."""
     fields = state["fields"]
-    engineers = _engineers(unit, fields)
+    engineers = _engineers(unit, state)
     visit.state = state
     visit.engineer_id = engineers[0] if engineers else None
     visit.status = state["visit"]["status"]
@@ -31,11 +31,11 @@ def project(unit: Unit, visit: Visit, state: State) -> list[Move]:
     visit.conflict_count = sum(1 for cell in fields.values() if cell["conflict"])
     visit.flag_count = sum(1 for flag in state["flags"] if not flag["dismissed"])
     visit.summary_text = _line(
-        _value(fields, "diagnosis/text") or _value(fields, "fault/text") or ""
+        _value(fields, "diagnosis/text") or _value(fields, "fault/text") or _reported(state)
     )
     if visit.work_order is not None:
         visit.due_at = _arrival_due(unit, visit)
-    return _scope_changes(unit, visit, _people(unit, scope.named_in(fields)))
+    return _scope_changes(unit, visit, _people(unit, scope.named_in(state)))
 
 
 def told_elsewhere(visit: Visit) -> tuple[Any, ...]:
@@ -50,10 +50,19 @@ def told_elsewhere(visit: Visit) -> tuple[Any, ...]:
     return (history if visit.arrived_at else None, loaners)
 
 
-def _engineers(unit: Unit, fields: Mapping[str, Any]) -> list[str]:
-    """Who goes, by the assignment that is shown: its engineer, when he is of this organisation."""
-    value = _value(fields, "assignment")
+def _engineers(unit: Unit, state: State) -> list[str]:
+    """Who goes: the engineer of the assignment that is shown, before the first who opened it."""
+    if "assignment" not in state["fields"]:
+        return _people(unit, scope.named_in(state))
+    value = _value(state["fields"], "assignment")
     return _people(unit, [value.get("engineer")] if isinstance(value, Mapping) else [])
+
+
+def _reported(state: State) -> str:
+    """What an engineer reported who opened the visit himself: customer and trouble."""
+    openings = [entry["value"] for entry in standing_entries(state, OPENING)]
+    said = [openings[-1].get(name) for name in ("customer", "text")] if openings else []
+    return " · ".join(text for text in said if isinstance(text, str))
 
 
 def _people(unit: Unit, ids: Iterable[Any]) -> list[str]:

@@ -96,6 +96,22 @@ ABOUT_ONE = (
 
 KINDS: tuple[Kind, ...] = (
     Kind(
+        "opening",
+        "openings",
+        N_("Opened on site"),
+        "add",
+        "signed",
+        FIELD,
+        (
+            Field("customer", "text", N_("Customer"), True),
+            Field("site", "text", N_("Site and address"), True, 300),
+            Field("contact_name", "text", N_("Contact"), True, 100),
+            Field("contact_phone", "text", N_("Telephone"), limit=40),
+            Field("job_type", "choice", N_("Job type"), True, choices="job_types"),
+            Field("text", "paragraph", N_("What is wrong"), True, PARAGRAPH),
+        ),
+    ),
+    Kind(
         "departure",
         "departures",
         N_("Departure"),

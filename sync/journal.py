@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from sync import catalogue
 from sync.operation import Operation, Received, read_operation
@@ -92,16 +93,20 @@ def received(row: Row[Any]) -> Received:
 
 def bump(connection: Connection, org_id: str) -> int:
     """The organisation's next revision.  Others wait here until the transaction ends."""
+    later = sync_clock.c.rev + 1
     statement = (
         update(sync_clock)
         .where(sync_clock.c.org_id == org_id)
-        .values(rev=sync_clock.c.rev + 1)
+        .values(rev=later)
         .returning(sync_clock.c.rev)
     )
     rev = connection.execute(statement).scalar_one_or_none()
     if rev is None:
-        connection.execute(insert(sync_clock).values(org_id=org_id, rev=1))
-        return 1
+        # The first of all; of two who come at once, one counts on from the other.
+        kind = postgresql if connection.dialect.name == "postgresql" else sqlite
+        first = kind.insert(sync_clock).values(org_id=org_id, rev=1)
+        clash = first.on_conflict_do_update(index_elements=["org_id"], set_={"rev": later})
+        rev = connection.execute(clash.returning(sync_clock.c.rev)).scalar_one()
     return int(rev)
 
 

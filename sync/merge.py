@@ -39,6 +39,12 @@ QUARANTINE = ("author.not-owner", "device.revoked")
 REOPENED = ("cancellation", "dismissal", "release", "resolution")
 """Decisions of the desk that a reopening takes back."""
 
+OPENING = "opening"
+"""An engineer begins a visit that the office knows nothing of: his until the desk assigns it."""
+
+UNCALLED = ("author.out-of-scope", "author.role")
+"""Who opens a visit that is there already would get it by that: such an opening is left out."""
+
 _INSTANT = re.compile(
     "(?!9999)(19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 )
@@ -104,6 +110,11 @@ def one_each(received: Iterable[Received]) -> dict[str, Received]:
         if other is None or _rank(item) < _rank(other):
             known[item.operation.id] = item
     return known
+
+
+def standing_entries(state: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+    """The entries of one kind that nobody struck out, in their order."""
+    return [entry for entry in state["entries"] if entry["kind"] == kind and not entry["voids"]]
 
 
 def derive(state: State) -> State:
@@ -250,6 +261,8 @@ class _Folder:
         if "engineer" not in kind.roles and set(DOUBTS) & set(item.problems):
             return
         if operation.kind in REOPENED and operation.id in self.reopened:
+            return
+        if operation.kind == OPENING and set(UNCALLED) & set(item.problems):
             return
         if kind.policy == "add":
             self.entries[operation.id] = item

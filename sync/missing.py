@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sync.merge import OPENING, standing_entries
+
 
 def steps(state: Mapping[str, Any], policy: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The steps of the visit's job type in the policy's order, each with ``done``.
 
     An unknown job type has no steps.
     """
-    job = policy["job_types"].get(state["context"]["work_order"]["job_type"])
+    job = policy["job_types"].get(_job_type(state))
     if job is None:
         return []
     return [dict(step) | {"done": _is_done(state, policy, step)} for step in job["steps"]]
@@ -38,6 +40,14 @@ def missing(state: Mapping[str, Any], policy: Mapping[str, Any]) -> list[dict[st
     if state["visit"]["downtime_open"]:
         found.append({"code": "missing.downtime-stop", "kind": "downtime", "list": ""})
     return found
+
+
+def _job_type(state: Mapping[str, Any]) -> str:
+    """The work order's; before there is one, what the engineer said who opened the visit."""
+    ordered = state["context"]["work_order"]["job_type"]
+    said = [entry["value"].get("job_type") for entry in standing_entries(state, OPENING)]
+    names = [name for name in [*said, ordered] if isinstance(name, str) and name]
+    return names[-1] if names else ""
 
 
 def _without_customer(state: Mapping[str, Any], policy: Mapping[str, Any]) -> bool:

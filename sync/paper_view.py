@@ -80,6 +80,7 @@ class PaperView:
         self.signature = self._clean(
             {key: value for key, value in (paper["signature"] or {}).items() if key != "strokes"}
         )
+        self.given = {"number": None, "request": None} | self._clean(dict(paper.get("given", {})))
         self.refusal = self._clean(paper["refusal"]) if paper["refusal"] else None
         # what the customer was asked about comes first when the paper's room is short
         for path in self._fields:
@@ -118,6 +119,14 @@ class PaperView:
                 limit = catalogue.PARAGRAPH
                 self._told[path] = [self._text(_plain(value), limit) for value in told]
         return self._told[path]
+
+    def opening(self) -> dict[str, Any]:
+        """What was said where the visit was opened; all empty when it had a work order."""
+        openings = self._sections.get("opening", [])
+        said = {field.name: "" for field in catalogue.kind_named("opening").fields}
+        if openings and not self.context["work_order"]["id"]:
+            said |= self._values_of(openings[-1])
+        return said
 
     def rows(self, kind: str, limit: int = ROWS) -> list[dict[str, Any]]:
         """The entries of ``kind`` that are printed, their texts cleaned."""

@@ -95,6 +95,11 @@ KINDS: tuple[Kind, ...] = (
         422,
         "Only a settled conflict, a dismissed flag, a release or a cancellation can be taken back.",
     ),
+    _error(
+        "opening.not-ready",
+        404,
+        "This phone must reach the office once before it can open a visit. Please sync.",
+    ),
     _error("phone.not-found", 404, "There is no such phone. Go back to the list of phones."),
     _error("work-order.not-found", 404, "There is no such work order. Go back to the board."),
     _error("customer.not-found", 404, "There is no such customer, site or contact."),

@@ -53,6 +53,7 @@ class Paper(TypedDict):
     ``addenda`` are entries that came after the signature, with ``at``, their corrected time.
     ``photos`` are keyed by the SHA-256 of the original.  ``words`` are the policy's words:
     list -> key -> ``{zh, en}``.  ``notices`` are numbers of loaner notices by entry id.
+    ``given`` are ``{id, number, request}`` of a work order that the visit got after the signature.
     ``previous_pdf`` is the sealed earlier revision; it goes along as an attachment.
     """
 
@@ -72,6 +73,7 @@ class Paper(TypedDict):
     photos: dict[str, PhotoOfPaper]
     words: dict[str, dict[str, dict[str, str]]]
     notices: dict[str, str | None]
+    given: NotRequired[dict[str, str | None]]
 
 
 def make_environment(
@@ -132,7 +134,7 @@ def render_plain(paper: Paper, environment: jinja2.Environment) -> bytes:
 
 def visit_json(paper: Paper) -> bytes:
     """The data inside the paper, as RFC 8785 canonical JSON: what was signed, unabridged."""
-    order = paper["snapshot"]["context"]["work_order"]
+    order = paper.get("given") or paper["snapshot"]["context"]["work_order"]
     try:
         return rfc8785.dumps(
             {

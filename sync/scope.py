@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, insert, or_, select, update
 
+from sync.merge import OPENING
 from sync.protocol import Cursor
 from sync.tables import visit_scope
 
@@ -50,8 +51,7 @@ def changes(
     """What ``person_id`` has not read after ``cursor``; at most ``most`` visits.
 
     A visit counts as changed when itself or its place in the scope did: one that was assigned
-    without changing would never arrive otherwise.  A visit without a work order is the desk's to
-    place first.
+    without changing would never arrive otherwise.
     """
     in_scope = (visit_scope.c.org_id == org_id, visit_scope.c.person_id == person_id)
     here = connection.execute(
@@ -63,7 +63,6 @@ def changes(
         .where(
             *in_scope,
             visit_scope.c.active,
-            visits.c.work_order_id.is_not(None),
             or_(visits.c.rev >= cursor.rev, visit_scope.c.rev >= cursor.rev),
         )
     ).all()
@@ -99,7 +98,6 @@ def scope_of(connection: Connection, visits: Table, org_id: str, person_id: str)
         )
         .where(
             visits.c.org_id == org_id,
-            visits.c.work_order_id.is_not(None),
             visit_scope.c.person_id == person_id,
             visit_scope.c.active,
         )
@@ -107,14 +105,17 @@ def scope_of(connection: Connection, visits: Table, org_id: str, person_id: str)
     return {row.id: row.rev for row in rows}
 
 
-def named_in(fields: Mapping[str, Any]) -> list[str]:
+def named_in(state: Mapping[str, Any]) -> list[str]:
     """Ids that the standing assignments of a visit name, engineers and helpers.
 
     As long as two assignments stand beside each other, those of both: nobody's visit goes away
-    while the desk makes up its mind.
+    while the desk makes up its mind.  Before the first it belongs to who opened it.
     """
+    if "assignment" not in state["fields"]:
+        openings = [entry for entry in state["entries"] if entry["kind"] == OPENING]
+        return [opening["author"] for opening in openings]
     named: list[Any] = []
-    for side in fields.get("assignment", {}).get("sides", ()):
+    for side in state["fields"]["assignment"]["sides"]:
         if isinstance(side["value"], Mapping):
             helpers = side["value"].get("helpers")
             named.append(side["value"].get("engineer"))

@@ -28,6 +28,9 @@ metadata = MetaData(
 DECISIONS = "kind IN ('cancellation', 'dismissal', 'release', 'reopening', 'resolution')"
 """Operations that settle something at the desk, and those that take that back."""
 
+LOANS = "kind IN ('loaner', 'take-back')"
+"""Operations that lend a thing, and those that take it back."""
+
 journal = Table(
     "journal",
     metadata,
@@ -56,6 +59,15 @@ journal = Table(
         "received_ms",
         sqlite_where=text(DECISIONS),
         postgresql_where=text(DECISIONS),
+    ),
+    # Which visits speak of loaners: few do.
+    Index(
+        "journal_of_loans",
+        "org_id",
+        "visit_id",
+        "kind",
+        sqlite_where=text(LOANS),
+        postgresql_where=text(LOANS),
     ),
 )
 

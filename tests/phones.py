@@ -31,6 +31,16 @@ CLEO = {
 }
 """What Cleo enters when she signs."""
 
+OPENING = {
+    "customer": "Harbour Cold Store",
+    "site": "Gate 3, 8 Quay Road",
+    "contact_name": "Cleo Ash",
+    "contact_phone": "138-0000-0001",
+    "job_type": "repair",
+    "text": "horn sounds without an alarm",
+}
+"""What an engineer enters who opens a visit at a customer's that nobody planned."""
+
 
 @functools.cache
 def password_hash():

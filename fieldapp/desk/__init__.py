@@ -1,6 +1,16 @@
 """``/desk…``: dispatchers see the day, open work, review the synced visits and settle conflicts."""
 
-from fieldapp.desk import board, customers, decisions, inbox, phones, unsent, visits, work_orders
+from fieldapp.desk import (
+    board,
+    customers,
+    decisions,
+    inbox,
+    openings,
+    phones,
+    unsent,
+    visits,
+    work_orders,
+)
 from fieldapp.desk.pages import bp
 
 __all__ = [
@@ -9,6 +19,7 @@ __all__ = [
     "customers",
     "decisions",
     "inbox",
+    "openings",
     "phones",
     "unsent",
     "visits",

@@ -15,6 +15,7 @@ from fieldapp.desk.assignments import holding_of
 from fieldapp.desk.board import first_arrivals, promise_of
 from fieldapp.desk.conflicts import conflicts_of, entered_text
 from fieldapp.desk.flags import flags_of, quarantine_of
+from fieldapp.desk.opened import WORK_ORDERS, opening_of
 from fieldapp.desk.pages import WORKING, Words, desk_page, minutes_between
 from fieldapp.desk.seen import INBOX, Refused, Seen, refill, seen_of
 from fieldapp.desk.signatures import signatures_of
@@ -63,6 +64,8 @@ def review_page(seen: Seen, refused: Refused | None, status: int) -> ResponseRet
         quarantine=quarantine_of(seen),
         conflicts=conflicts_of(seen, refused),
         signatures=signatures_of(seen),
+        opening=opening_of(state),
+        number=_number(refused),
         review=_review(state, words),
         cancellation=_cancellation(seen),
         is_working=state["visit"]["status"] in WORKING,
@@ -143,6 +146,8 @@ def _form(seen: Seen, noun: str, refused: Refused | None) -> dict[str, Any]:
         }
     elif name == "assignment" and name in values and isinstance(values[name]["value"], Mapping):
         value = dict(values[name]["value"])
+    elif name == "assignment" and name not in values and seen.visit.engineer_id:
+        value = {"engineer": seen.visit.engineer_id}  # who opened the visit
     form = write_form(kind["fields"], value, seen.offsets)
     is_refused = refused is not None and refused.noun == noun
     findings = refused.findings if refused is not None and is_refused else []
@@ -222,6 +227,13 @@ def _review(state: Mapping[str, Any], words: Words) -> dict[str, str] | None:
         "author": words.people.get(cell["author"], cell["author"]),
         "at": words.moment(cell["at"]),
     }
+
+
+def _number(refused: Refused | None) -> dict[str, Any]:
+    """The field of a work order's number as it came back: ``{text, findings}``."""
+    if refused is None or refused.noun != WORK_ORDERS:
+        return {"text": "", "findings": {}}
+    return {"text": refused.first("number"), "findings": {"number": refused.findings[0]}}
 
 
 def _reports(visit: Visit) -> list[Report]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -15,21 +14,24 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
-from fieldapp.access import customer_for, needs, work_order_for
+from fieldapp.access import customer_for, desk_visit_for, needs, work_order_for
 from fieldapp.database import queue_up
 from fieldapp.desk.assignments import assignment_findings, complete
 from fieldapp.desk.customers import (
     CONTACT_FIELDS,
     Place,
     contact_findings,
+    find_places,
     place_arguments,
     place_of,
 )
+from fieldapp.desk.opened import opening_of
+from fieldapp.desk.openings import give_work_order
 from fieldapp.desk.pages import DESK, LANGUAGE_NAMES, bp, desk_page, engineers_of
 from fieldapp.desk.seen import refill
 from fieldapp.formats import Offsets
 from fieldapp.forms import read_value, write_form
-from fieldapp.ids import mint_id
+from fieldapp.ids import is_id, mint_id
 from fieldapp.models import (
     Contact,
     Person,
@@ -51,8 +53,6 @@ CARRY_LINES = 50
 CARRY_CHARACTERS = 200
 SECOND_DAY = "second-day"
 """Another visit for the same work order; any job type opens a work order of its own."""
-
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 _FAULT = kind_named("fault").fields
 _TRIP = (
@@ -93,27 +93,34 @@ class NewOrder:
 @bp.get("/work-orders/new")
 @needs(*DESK)
 def edit_work_order() -> ResponseReturnValue:
-    """The empty form; ``?customer=`` and ``?site=`` choose a place."""
+    """The empty form; ``?customer=`` and ``?site=`` choose a place.
+
+    ``?visit=`` names a visit that an engineer opened on site: what he said is filled in.
+    """
     now = datetime.now(UTC)
+    if request.args.get("visit"):
+        return _edit_for_opened(request.args["visit"], now)
     place = None
     if request.args.get("customer"):
         place = place_of(customer_for(g.person, request.args["customer"]), request.args)
     zone = place.site.zone if place and place.site else g.person.organisation.zone
     data = policy_of(g.person.org_id).data
-    first = {
-        "job_type": next(iter(data["job_types"])),
-        "channel": data["lists"]["channels"][0]["key"],
-        "reported_at": _iso(now),
-    }
-    form = write_form(ORDER_FIELDS, first, make_offsets(zone, now))
+    first = {"job_type": next(iter(data["job_types"])), "reported_at": _iso(now)}
+    form = write_form(ORDER_FIELDS, _with_channel(first), make_offsets(zone, now))
     return _order_page(place, form | {"id": mint_id(now)}, {}, 200)
 
 
 @bp.post("/work-orders/new")
 @needs(*DESK)
 def create_work_order() -> ResponseReturnValue:
-    """A customer reported something: request, work order and first visit."""
+    """A customer reported something: request, work order and first visit.
+
+    The visit may be one that an engineer opened on site.
+    """
     now = datetime.now(UTC)
+    visit_id = request.form.get("visit", "")
+    if visit_id and (known := desk_visit_for(g.person, visit_id)).work_order_id is not None:
+        return redirect(f"/desk/work-orders/{known.work_order_id}", 303)
     posted = {name: request.form.getlist(name) for name in request.form}
     order_id = _order_id(request.form.get("id", ""), now)
     if order_id is None:  # sent twice: the first time made it
@@ -128,7 +135,7 @@ def create_work_order() -> ResponseReturnValue:
     author_id = g.person.id
     with unit(g.person.org_id, now) as opened:
         author = db.session.get_one(Person, author_id)
-        open_order(opened, author, order_id, new)
+        open_order(opened, author, order_id, new, visit_id)
     return redirect(f"/desk/work-orders/{order_id}", 303)
 
 
@@ -155,7 +162,7 @@ def create_visit(order_id: str) -> ResponseReturnValue:
     policy = policy_of(order.org_id)
     posted = {name: request.form.getlist(name) for name in request.form}
     visit_id = request.form.get("id", "")
-    if not _ID.fullmatch(visit_id):
+    if not is_id(visit_id):
         visit_id = mint_id(now)
     known = db.session.get(Visit, visit_id)
     if known is not None:
@@ -173,7 +180,8 @@ def create_visit(order_id: str) -> ResponseReturnValue:
         if value["job_type"] != SECOND_DAY:
             made = _add_order(opened, mint_id(now), request_id, value)
             order_id = made.id
-        _add_visit(opened, author, visit_id, order_id, value)
+        _add_visit(opened, visit_id, order_id)
+        _plan(opened, author, visit_id, value)
     return redirect(f"/desk/work-orders/{order_id}", 303)
 
 
@@ -204,8 +212,13 @@ def read_order(posted: Mapping[str, Sequence[str]], policy: Policy, now: datetim
     return NewOrder(place, value, contact, findings)
 
 
-def open_order(opened: Unit, author: Person, order_id: str, new: NewOrder) -> str:
-    """Store a checked form as request, work order and visit; returns the visit's id."""
+def open_order(
+    opened: Unit, author: Person, order_id: str, new: NewOrder, visit_id: str = ""
+) -> str:
+    """Store a checked form as request, work order and visit; returns the visit's id.
+
+    ``visit_id`` names a visit that is there and has no work order yet.
+    """
     assert new.place is not None
     assert new.place.site is not None
     contact_id = new.place.contact_id
@@ -224,9 +237,13 @@ def open_order(opened: Unit, author: Person, order_id: str, new: NewOrder) -> st
     )
     db.session.add(made)
     db.session.flush()
-    _add_order(opened, order_id, made.id, new.value)
-    visit_id = mint_id(opened.now)
-    _add_visit(opened, author, visit_id, order_id, new.value)
+    order = _add_order(opened, order_id, made.id, new.value)
+    if visit_id:
+        give_work_order(opened, visit_id, order)
+    else:
+        visit_id = mint_id(opened.now)
+        _add_visit(opened, visit_id, order_id)
+    _plan(opened, author, visit_id, new.value)
     return visit_id
 
 
@@ -289,17 +306,37 @@ def _add_order(opened: Unit, order_id: str, request_id: str, value: Mapping[str,
     return order
 
 
-def _add_visit(
-    opened: Unit, author: Person, visit_id: str, order_id: str, value: Mapping[str, Any]
-) -> None:
+def _add_visit(opened: Unit, visit_id: str, order_id: str) -> None:
     db.session.add(Visit(id=visit_id, org_id=opened.organisation.id, work_order_id=order_id))
     db.session.flush()
+
+
+def _plan(opened: Unit, author: Person, visit_id: str, value: Mapping[str, Any]) -> None:
+    """What the desk says of a trip: its fault, its time and who goes."""
     fault = {field.name: value[field.name] for field in _FAULT if value.get(field.name)}
     opened.perform("fault", visit_id, author, fault)
     if value.get("appointment_at"):
         opened.perform("appointment", visit_id, author, {"at": value["appointment_at"]})
     if value.get("engineer"):
         opened.perform("assignment", visit_id, author, complete(value))
+
+
+def _edit_for_opened(visit_id: str, now: datetime) -> ResponseReturnValue:
+    """The form for a visit that was opened on site, with what was said there."""
+    visit = desk_visit_for(g.person, visit_id)
+    if visit.work_order_id is not None:
+        return redirect(f"/desk/work-orders/{visit.work_order_id}", 303)
+    said = opening_of(visit.state)
+    first = _with_channel(said | {"engineer": visit.engineer_id, "reported_at": said.get("at")})
+    form = write_form(ORDER_FIELDS, first, make_offsets(g.person.organisation.zone, now))
+    form |= {"id": mint_id(now), "visit": visit.id, "q": said.get("customer", "")}
+    return _order_page(None, form, {}, 200)
+
+
+def _with_channel(first: Mapping[str, Any]) -> dict[str, Any]:
+    """``first`` with the channel that the policy names first."""
+    channels = policy_of(g.person.org_id).data["lists"]["channels"]
+    return {"channel": channels[0]["key"], **first}
 
 
 def _show(
@@ -354,15 +391,18 @@ def _order_page(
     findings: Mapping[str, Finding],
     status: int,
 ) -> ResponseReturnValue:
+    opened = desk_visit_for(g.person, form["visit"]) if form.get("visit") else None
     return desk_page(
         "desk/new_work_order.html",
         policy_of(g.person.org_id),
         status,
+        opened=opened,
+        said=opening_of(opened.state) if opened is not None else {},
         fields=ORDER_FIELDS,
         form=form,
         findings=findings,
         engineers=engineers_of(g.person.org_id),
-        found=[],
+        found=find_places(g.person.org_id, form["q"]) if form.get("q") else [],
         q=form.get("q", ""),
         **place_arguments(place, datetime.now(UTC)),
     )
@@ -378,7 +418,7 @@ def _place(posted: Mapping[str, Sequence[str]]) -> Place | None:
 
 def _order_id(text: str, now: datetime) -> str | None:
     """The id that the form brought for its work order, or a new one; None when it exists here."""
-    if not _ID.fullmatch(text):
+    if not is_id(text):
         return mint_id(now)
     known = db.session.scalar(select(WorkOrder).where(WorkOrder.id == text))
     if known is None:

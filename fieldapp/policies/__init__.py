@@ -4,6 +4,7 @@ Code asks the policy; it never asks which organisation it is.  The pack crosses 
 JSON values in :attr:`Policy.data`:
 
 - ``lists``: ``{name: [{key, zh, en}, …]}``, the choices that ``sync.catalogue`` names, in order;
+  ``job_types`` is one of them;
 - ``checklists``: ``{name: [{key, zh, en}, …]}``; their titles are the list ``checklists``;
 - ``job_types``: ``{key: {zh, en, steps: [{kind, list, needed}, …]}}``;
 - ``targets``: ``[{name, words {zh, en}, start, stop, minutes, calendar, level, distance}, …]``;
@@ -35,6 +36,9 @@ STOPS = ("contacted", "arrived", "solved", "running")
 NUMBERED = ("request", "work_order", "notice")
 EXTRA_LISTS = ("checklists", "distances", "exclusions")
 """Lists that no field of the catalogue offers, but pages and imports do."""
+
+JOB_TYPES = "job_types"
+"""The list of what a visit can be for: not in the file, but read off its job types."""
 
 _CODE = re.compile(r"[a-z][a-z0-9-]*")
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -72,13 +76,12 @@ class Policy:
         """Every word: list -> key -> ``{zh, en}``, for the paper.
 
         Beside the lists there are each check-list by its name, ``checklist`` (all of them, as the
-        catalogue calls it), ``job_types`` and ``targets``.
+        catalogue calls it) and ``targets``.
         """
         lists, checklists = self.data["lists"], self.data["checklists"]
         items = {
             **checklists,
             "checklist": [item for list_ in checklists.values() for item in list_],
-            "job_types": [{"key": key} | words for key, words in self.data["job_types"].items()],
             "targets": [{"key": item["name"]} | item["words"] for item in self.data["targets"]],
             **lists,
         }
@@ -186,6 +189,10 @@ class _Reader:
         }
         data["targets"] = [
             self.target(n, data["calendars"]) for n, _ in enumerate(self.get("targets", list))
+        ]
+        lists[JOB_TYPES] = [
+            {"key": key} | {code: job[code] for code in LANGUAGES}
+            for key, job in data["job_types"].items()
         ]
         self.only("", self.raw, set(data))
         self.only("numbers", self.get("numbers", dict), set(NUMBERED))
@@ -379,6 +386,6 @@ class _Reader:
 
 
 def _lists_needed() -> set[str]:
-    """The lists that forms and imports offer; ``checklist`` stands for the check-lists."""
+    """The lists of a file that are offered; ``checklist`` stands for the check-lists."""
     offered = {field.choices for kind in catalogue.KINDS for field in kind.fields}
-    return (offered - {"", "checklist"}) | set(EXTRA_LISTS)
+    return (offered - {"", "checklist", JOB_TYPES}) | set(EXTRA_LISTS)

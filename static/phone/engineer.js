@@ -6,7 +6,7 @@ import { onlyChanged, readHeads, readValue, readWas, writeForm } from "./forms.j
 import { catalogue, coverage, headers, messages, onPaper } from "./generated.js"
 import { missing } from "./missing.js"
 import { formPage, page, seeOther, syncPage, visitPage, visitsPage } from "./pages.js"
-import { perform, sign } from "./perform.js"
+import { newId, perform, sign } from "./perform.js"
 import { Problem } from "./problem.js"
 import { get, post, put } from "./routes.js"
 import { facts, snapshotText } from "./snapshot.js"
@@ -14,8 +14,18 @@ import { briefly, unsentFile, wholly } from "./standing.js"
 import { keepBlob, readBlob, writeMeta, writeSetting } from "./store.js"
 import { synchronise } from "./sync.js"
 import { validate } from "./validate.js"
-import { allVisits, currentPerson, heldVisitFor, policyOf, visitFor } from "./visits.js"
+import {
+  allVisits,
+  blankVisit,
+  currentPerson,
+  heldVisitFor,
+  isHere,
+  policyOf,
+  visitFor,
+} from "./visits.js"
 
+/** The kind whose form opens a visit. */
+const OPENING = "opening"
 /** How long "try now" keeps its page waiting. */
 const PATIENCE_MS = 5000
 /** "Today" of a person without visits, who has no organisation's offsets yet. */
@@ -55,6 +65,11 @@ get("/visits/sync/file", async () => {
   return new Response(stream, { headers: { ...headers, ...type } })
 })
 
+get("/visits/new", async () => {
+  await currentPerson()
+  return seeOther(`/visits/${newId(Date.now())}/openings`)
+})
+
 get("/visits/<visit_id>", async ({ visit_id }) => {
   const person = await currentPerson()
   const state = await visitFor(person, visit_id)
@@ -63,8 +78,9 @@ get("/visits/<visit_id>", async ({ visit_id }) => {
 
 get("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { url }) => {
   const person = await currentPerson()
-  const state = await heldVisitFor(person, visit_id)
   const kind = kindOf(noun)
+  if (await isOpened(person, visit_id, kind)) return seeOther(`/visits/${visit_id}`)
+  const state = await stateFor(person, visit_id, kind)
   const was = shownFirst(kind, state, url.searchParams)
   const form = writeForm(fieldsOf(kind, state, url.searchParams), was, offsetsOf(state))
   return editPage(person, state, kind, url.searchParams, form, was, [])
@@ -72,9 +88,10 @@ get("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { url }) => {
 
 post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) => {
   const person = await currentPerson()
-  const state = await heldVisitFor(person, visit_id)
-  const policy = await policyOf(person)
   const kind = kindOf(noun)
+  if (await isOpened(person, visit_id, kind)) return seeOther(`/visits/${visit_id}`)
+  const state = await stateFor(person, visit_id, kind)
+  const policy = await policyOf(person)
   const posted = await readForm(request)
   const about = new URLSearchParams([
     ...url.searchParams,
@@ -96,7 +113,8 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
     ;[value, heads] = correction(entryOf(state, about), value, heads)
   }
   const isNothing = ["set", "correction"].includes(kind.policy) && !Object.keys(value).length
-  if (!isNothing) await perform(person, kind, visit_id, value, heads)
+  const opened = kind.name === OPENING ? state : undefined
+  if (!isNothing) await perform(person, kind, visit_id, value, heads, opened)
   // The customer still holds the phone: the page that is left by a hold comes again, with thanks.
   return seeOther(`/visits/${visit_id}${kind.policy === "sign" ? `/${noun}` : ""}`)
 })
@@ -134,6 +152,16 @@ post("/visits/language", async (_, { request }) => {
 /** `path` when it lies on this site, else the list. */
 function localPath(path) {
   return path.startsWith("/") && !/^\/[/\\]|[\r\n]/.test(path) ? path : "/visits"
+}
+
+/** Whether a form would open a visit that is here already: it was sent twice. */
+async function isOpened(person, visit, kind) {
+  return kind.name === OPENING && (await isHere(person, visit))
+}
+
+/** What a form is about: a visit held here, or the blank one that it opens. */
+function stateFor(person, visit, kind) {
+  return kind.name === OPENING ? blankVisit(person, visit) : heldVisitFor(person, visit)
 }
 
 function kindOf(noun) {

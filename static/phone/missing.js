@@ -10,7 +10,7 @@
  * @param {any} policy
  */
 export function steps(state, policy) {
-  const jobType = state.context.work_order.job_type
+  const jobType = jobTypeOf(state)
   if (!Object.hasOwn(policy.job_types, jobType)) return []
   return policy.job_types[jobType].steps.map((step) => ({
     ...step,
@@ -33,6 +33,14 @@ export function missing(state, policy) {
     found.push({ code: "missing.downtime-stop", kind: "downtime", list: "" })
   }
   return found
+}
+
+/** The work order's; before there is one, what the engineer said who opened the visit. */
+function jobTypeOf(state) {
+  const openings = state.entries.filter((entry) => entry.kind === "opening" && !entry.voids.length)
+  const said = openings.map((entry) => entry.value.job_type)
+  const ordered = state.context.work_order.job_type
+  return [...said, ordered].filter((name) => typeof name === "string" && name).at(-1) ?? ""
 }
 
 function withoutCustomer(state, policy) {

@@ -7,6 +7,7 @@ import { keepOperation } from "./store.js"
 
 const ENVELOPE_VERSION = 1
 const BOOT = crypto.randomUUID()
+const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
 /**
  * Keep one operation; resolves once it is on the disk.
@@ -15,14 +16,15 @@ const BOOT = crypto.randomUUID()
  * @param {string} visit
  * @param {Record<string, any>} value the form's fields by name
  * @param {Record<string, string[]>} heads per path, what the author saw
+ * @param {any} [state] of a visit that this opens
  */
-export function perform(person, kind, visit, value, heads) {
+export function perform(person, kind, visit, value, heads, state) {
   const isSet = kind.policy === "set" && kind.fields.length > 0
   const content = isSet
     ? Object.fromEntries(Object.entries(value).map(([name, item]) => [`${kind.name}/${name}`, item]))
     : value
   const paths = ["set", "correction"].includes(kind.policy) ? Object.keys(content) : []
-  return keepOperation(person.id, ({ n, device, skew }) => {
+  const make = ({ n, device, skew }) => {
     const wall = Date.now()
     return {
       id: newId(wall),
@@ -40,7 +42,8 @@ export function perform(person, kind, visit, value, heads) {
       skew,
       app: appVersion,
     }
-  })
+  }
+  return keepOperation(person.id, make, state)
 }
 
 /** An envelope as it leaves the phone: with the hash of all its other fields. */
@@ -60,6 +63,11 @@ export async function sign(state, value) {
     language: state.context.contact.language,
     token: hex(crypto.getRandomValues(new Uint8Array(16))),
   }
+}
+
+/** Whether `text` is an id as `newId` makes them. */
+export function isId(text) {
+  return ID.test(text)
 }
 
 /** A UUIDv7 of the time `ms`. Source: RFC 9562, 5.7. */

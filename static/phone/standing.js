@@ -39,7 +39,11 @@ export async function wholly(person, offsets) {
     readVisits(person.id),
     ...["heard_at", "tried_at", "reached"].map((key) => readMeta(person.id, key)),
   ])
-  const customers = new Map(rows.map((row) => [row.visit, row.state.context.customer.name]))
+  const openings = operations.filter(({ body }) => body.kind === "opening")
+  const customers = new Map([
+    ...rows.map((row) => [row.visit, row.state.context.customer.name]),
+    ...openings.map(({ visit, body }) => [visit, body.value.customer]),
+  ])
   const of = (visit) => ({ visit, customer: customers.get(visit) ?? "" })
   return {
     ...brief,

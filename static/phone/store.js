@@ -27,6 +27,9 @@ const BALLAST = "ballast"
 /** As much as browsers make at a time. */
 const CHANCE_BYTES = 65_536
 
+/** The revision of a visit that was opened here and has not come back from the office yet. */
+export const UNHEARD_OF = 0
+
 /** The note that lists photos by hash, `{visit, sent}`: their bytes are read only to show or send. */
 const PHOTOS = "photos"
 
@@ -151,12 +154,13 @@ export function writeMeta(person, notes) {
 
 /**
  * Keep one operation. `make` is given its counter, the device and the phone's skew, and returns the
- * envelope with its id; nothing that waits may happen in it.
+ * envelope with its id; nothing that waits may happen in it. `state` is that of a visit which this
+ * operation opens: until the office tells of it, the visit is here under the revision 0.
  */
-export async function keepOperation(person, make) {
+export async function keepOperation(person, make, state) {
   let body // made once: a second try after a lost connection writes the same operation
   const write = async (db) => {
-    const tx = db.transaction(["outbox", "meta"], "readwrite", STRICT)
+    const tx = db.transaction(["outbox", "meta", "visits"], "readwrite", STRICT)
     const meta = tx.objectStore("meta")
     const [counter, device, skew] = await Promise.all(
       ["counter", "device", "skew"].map((key) => meta.get(key)),
@@ -165,6 +169,7 @@ export async function keepOperation(person, make) {
     const { id, visit, n } = body
     meta.put(Math.max(counter ?? 0, n), "counter")
     tx.objectStore("outbox").put({ id, visit, n, body, state: "unsent" })
+    if (state) tx.objectStore("visits").put({ visit, rev: UNHEARD_OF, state })
     await tx.done
     return body
   }
@@ -259,7 +264,8 @@ export function readVisit(person, visit) {
 /**
  * One page of a pull: rows, cursor and what the operations `settled` have become, in one
  * transaction. A visit that left the scope is only marked: `tidy` lets it go. What was sent of it
- * is not settled: its state does not come any more, so the operations go on showing themselves.
+ * is not settled: its state does not come any more, so the operations go on showing themselves; as
+ * do those of a visit that was opened here as long as the office does not tell of it.
  */
 export function keepPull(person, { changed, removed, settled, notes }) {
   return use(of(person), async (db) => {
@@ -274,8 +280,10 @@ export function keepPull(person, { changed, removed, settled, notes }) {
     for (const id of settled) {
       const row = await outbox.get(id)
       // Meanwhile unsent again, after a restored backup: then this pull settled nothing.
-      const isHeld = row?.state === "held" && !(await visits.get(row.visit))?.removed
-      if (isHeld) outbox.put({ ...row, state: "settled" })
+      if (row?.state !== "held") continue
+      const visit = await visits.get(row.visit)
+      const isPulled = !visit?.removed && visit?.rev !== UNHEARD_OF
+      if (isPulled) outbox.put({ ...row, state: "settled" })
     }
     for (const [key, value] of Object.entries(notes)) tx.objectStore("meta").put(value, key)
     await tx.done

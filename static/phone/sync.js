@@ -26,6 +26,7 @@ import {
   rememberPerson,
   startDevice,
   tidy,
+  UNHEARD_OF,
   unsendAll,
   writeMeta,
   writeSetting,
@@ -312,17 +313,20 @@ async function pull(person) {
   let any = false
   let difference
   for (;;) {
-    const [cursor, policy, rows, standing] = await Promise.all([
+    const [cursor, policy, blank, rows, standing] = await Promise.all([
       readMeta(person.id, "cursor"),
       readMeta(person.id, "policy_version"),
+      readMeta(person.id, "blank"),
       readOutbox(person.id),
       standingOf(person),
     ])
     const held = rows.filter((row) => row.state === "held").map((row) => row.id)
-    const told = await send(person, "/sync/pull", { cursor, policy, held: difference, ...standing })
+    const asked = { cursor, policy, blank: blank?.sha256, held: difference, ...standing }
+    const told = await send(person, "/sync/pull", asked)
     await notice(person, told.epoch)
     const notes = { cursor: told.cursor, ...heard(told) }
     if (told.policy) Object.assign(notes, { policy: told.policy, policy_version: told.policy_version })
+    if (told.blank) notes.blank = told.blank
     const settled = told.more ? [] : held
     await keepPull(person.id, { changed: told.changed, removed: told.removed, settled, notes })
     any ||= told.changed.length > 0 || told.removed.length > 0
@@ -333,9 +337,9 @@ async function pull(person) {
   }
 }
 
-/** The visits in the person's scope: without those that only wait for their last items. */
+/** The visits in the person's scope: without those that only wait to be sent, first or last. */
 async function readActive(person) {
-  return (await readVisits(person.id)).filter((row) => !row.removed)
+  return (await readVisits(person.id)).filter((row) => !row.removed && row.rev !== UNHEARD_OF)
 }
 
 /** SHA-256 over the visits and revisions held here; twin of `digest` in sync/protocol.py. */

@@ -2,6 +2,7 @@
 /** The visits as this phone shows them: what was pulled, with its own operations on top. */
 import { catalogue } from "./generated.js"
 import { overlay } from "./overlay.js"
+import { isId } from "./perform.js"
 import { Problem } from "./problem.js"
 import { readMeta, readOutbox, readSetting, readUnsentPhotos, readVisit, readVisits } from "./store.js"
 
@@ -34,6 +35,22 @@ export async function heldVisitFor(person, visit) {
     readMeta(person.id, "paused"),
   ])
   return shown(person, row, operations, photos, paused)
+}
+
+/** Whether this phone knows a visit of that id, shown or not. */
+export async function isHere(person, visit) {
+  return (await readVisit(person.id, visit)) !== undefined
+}
+
+/**
+ * The state of a visit that nobody knows yet, for `person` to open; Problem("opening.not-ready")
+ * when the office never said what it has of such a visit, Problem("visit.not-found") for no id.
+ */
+export async function blankVisit(person, visit) {
+  if (!isId(visit)) throw new Problem("visit.not-found")
+  const blank = await readMeta(person.id, "blank")
+  if (!blank) throw new Problem("opening.not-ready")
+  return { ...blank.state, visit: { ...blank.state.visit, id: visit } }
 }
 
 /** The states of all visits that this phone shows. */

@@ -78,6 +78,10 @@ HOSTILE = {
 }
 """Texts a person may type, and values that only a broken phone sends: the journal keeps them."""
 
+OPENING = "opening"
+NEW = "019cd542-0680-7bb2-83b4-46ffc4e0d489"
+"""The id under which a visit is opened that is not there yet."""
+
 NOW = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}Z)?")
 ZONES = (UTC, ZoneInfo("Asia/Shanghai"))
 MINUTES = 2
@@ -211,10 +215,30 @@ def handed_over() -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"handed over: {reason}", state | {"sync": sync}
 
 
+def opened_on_site() -> Iterator[tuple[str, dict[str, Any]]]:
+    """A visit of which the office knows nothing but what its engineer said."""
+    for name in ("markup", "none", "number"):
+        for status in ("planned", "signed"):
+            state = made_of(HOSTILE[name])
+            state["visit"]["status"] = status
+            context = state["context"]
+            context["work_order"] |= {"id": "", "number": None, "job_type": ""}
+            context["request"] |= {"id": "", "number": None, "reported_at": None, "channel": ""}
+            for key in ("customer", "site", "contact"):
+                blank = {name: "" for name, value in context[key].items() if isinstance(value, str)}
+                context[key] |= blank
+            context |= {"asset": None, "history": [], "loaners": [], "targets": []}
+            yield f"opened on site: {name}, {status}", state
+    state = copy.deepcopy(state)
+    state["entries"] = []
+    yield "no work order and nothing said", state
+
+
 def states() -> list[tuple[str, dict[str, Any]]]:
     return [
         *plain_states(),
         *handed_over(),
+        *opened_on_site(),
         *((name, made_of(value)) for name, value in HOSTILE.items()),
     ]
 
@@ -235,7 +259,7 @@ def requests_of(state: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, lis
     for kind in catalogue.as_data():
         if "engineer" not in kind["roles"]:
             continue
-        path = f"/visits/{visit}/{kind['noun']}"
+        path = f"/visits/{NEW if kind['name'] == OPENING else visit}/{kind['noun']}"
         queries = {"step": ("?list=conduct", "?list=closing", "?list=<x>", ""),
                    "void": (f"?entry={about}",), "correction": (f"?entry={about}",)}  # fmt: skip
         for query in queries.get(kind["name"], ("",)):
@@ -263,6 +287,8 @@ class Flask:
         self.policy = load_policy("alarm")
         self.state: dict[str, Any] = {}
         monkeypatch.setattr(engineer, "present", lambda *_: [copy.deepcopy(self.state)])
+        monkeypatch.setattr(engineer, "blank", lambda *_: copy.deepcopy(self.state))
+        monkeypatch.setattr(engineer, "_is_opened", lambda *_: False)
         monkeypatch.setattr(engineer, "visits_of", lambda *_: [])
         monkeypatch.setattr(engineer, "visit_for", lambda *_: None)
         monkeypatch.setattr(engineer, "policy_of", lambda *_: self.policy)
@@ -328,7 +354,7 @@ def hold(page: Page, state: dict[str, Any]) -> None:
           const state = JSON.parse(text)
           const { removed } = state.sync
           const changed = [{ visit: state.visit.id, rev: 1, state, ...(removed && { removed }) }]
-          const notes = { paused: state.sync.paused }
+          const notes = { paused: state.sync.paused, blank: { sha256: "", state } }
           await phone.keepPull(person, { changed, removed: [], settled: [], notes })
         }""",
         [ERIN["id"], json.dumps(state)],
@@ -459,7 +485,7 @@ def test_after_the_sync_worker_and_server_answer_alike(
         paths += [
             f"/visits/{visit}/{kind.noun}" + ("?list=closing" if kind.name == "step" else "")
             for kind in catalogue.KINDS
-            if "engineer" in kind.roles and kind.name not in ("void", "correction")
+            if "engineer" in kind.roles and kind.name not in ("void", "correction", OPENING)
             if name in ("conflict", "signed")
         ]
     about = f"entry={day.entries['measure']}"

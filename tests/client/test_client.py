@@ -15,12 +15,13 @@ import werkzeug.serving
 from openapi_spec_validator import validate as validate_document
 from sqlalchemy import select
 
+from fieldapp.ids import mint_id
 from fieldapp.models import Blob, Device, Organisation, db
 from sync import problems
 from sync.protocol import MEDIA_TYPE
 from sync.tables import journal
 from tests.client.client import Client, NoAnswer
-from tests.phones import PASSWORD, at_desk, state_of
+from tests.phones import OPENING, PASSWORD, at_desk, state_of
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))
@@ -248,6 +249,17 @@ def test_a_revoked_client_signs_in_again_and_brings_everything(app, visit, erin,
     assert texts(app, visit) == ["wet floor"]
     with app.app_context():
         assert db.session.get_one(Device, client.saved["device"]).replaces_id == old
+
+
+def test_a_client_opens_a_visit_and_is_told_of_it(app, client):
+    client.synchronise()
+    visit = mint_id(datetime.now(UTC))
+    client.perform(visit, "opening", OPENING)
+    client.perform(visit, "note", {"text": "wet floor"})
+    client.synchronise()
+    assert client.unsent == []
+    assert sorted(texts(app, visit)) == sorted([OPENING["text"], "wet floor"])
+    assert client.saved["visits"][visit]["state"]["flags"] == []
 
 
 def test_without_its_session_a_client_goes_on_pushing(app, visit, client):

@@ -1,10 +1,11 @@
 """What goes to the phone with a visit, and whose visits hold a row."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from fieldapp.context import context_of, contexts_of, targets_of, visits_holding
 from fieldapp.models import Asset, Organisation, Part, VanStock, Visit, db
@@ -309,6 +310,90 @@ def test_an_engineer_sees_only_his_own_van(organisation, place, erin):
     assert context["parts"] == []  # none left is none carried
     unassigned = context_of(cast.make_visit(place, "PG-2"), ALARM, MORNING)
     assert (unassigned["van"], unassigned["people"]) == ([], [])
+
+
+ARCHIVE = (
+    "INSERT INTO service_request"
+    " (id, org_id, number, customer_id, site_id, contact_id, asset_id, channel, reported_at)"
+    " SELECT 'request-' || i, site.org_id, 'BX-' || i, site.customer_id, site.id, contact.id,"
+    " asset.id, 'phone', '2025-06-01 01:00:00'"
+    " FROM earlier, site, contact, asset"
+    " WHERE site.id = :site AND contact.id = :contact AND asset.id = :asset",
+    "INSERT INTO work_order (id, org_id, request_id, number, job_type, carry)"
+    " SELECT 'order-' || i, :org, 'request-' || i, 'WO-' || i, 'repair', '[]' FROM earlier",
+    "INSERT INTO visit (id, org_id, work_order_id, arrived_at, status, rev, conflict_count,"
+    " flag_count, state, summary_text)"
+    " SELECT 'visit-' || i, :org, 'order-' || i,"
+    " '2025-06-01 03:00:00', 'accepted', 1, 0, 0, '{\"entries\":[]}', 'fault ' || i FROM earlier",
+    "INSERT INTO journal (org_id, id, hash, visit_id, device_id, author_id, kind, n, wall_ms,"
+    " corrected_ms, received_ms, rev, outcome, problems, body)"
+    " SELECT :org, 'operation-' || i, '', 'visit-' || i, 'server', '',"
+    " CASE WHEN i <= :loans THEN 'loaner' ELSE 'note' END,"
+    " 0, 0, 0, 0, 1, 'merged', '', '{}' FROM earlier",
+)
+EARLIER = (
+    "WITH RECURSIVE earlier(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM earlier WHERE i < :last)"
+)
+
+
+def make_archive(place, requests, visits, loans=0):
+    """Earlier ``requests`` of the asset, of which so many led to ``visits`` with an operation each.
+
+    Of these operations the first ``loans`` lent something.
+    """
+    db.session.flush()
+    values = {"site": place.site.id, "contact": place.contact.id, "asset": place.asset.id}
+    values |= {"org": place.site.org_id, "loans": loans}
+    for statement, last in zip(ARCHIVE, (requests, visits, visits, visits), strict=True):
+        names = re.findall(r"(?<!\w):(\w+)", statement)
+        named = {name: values[name] for name in names}
+        db.session.execute(text(f"{EARLIER} {statement}"), named | {"last": last})
+    if db.engine.dialect.name == "postgresql":  # as it does by itself, a minute later
+        db.session.execute(text("ANALYZE"))
+    db.session.commit()
+
+
+def test_more_earlier_requests_than_values_can_be_bound(organisation, place, erin, dana):
+    repair, later = cast.make_visit(place, "PG-1"), cast.make_visit(place, "PG-2")
+    assign(organisation, dana, erin, repair)
+    perform(organisation, erin, repair, ("loaner", loaner("WAH200-C1", "SP-1")))
+    arrived(place, "PG-10", 10)
+    make_archive(place, 66_000, 1000)
+    context = context_of(later, ALARM, MORNING)
+    assert [item["loaner_serial"] for item in context["loaners"]] == ["SP-1"]
+    assert [item["number"] for item in context["history"]] == ["PG-10", "WO-999", "WO-998"]
+
+
+@pytest.fixture
+def statements(app):
+    """What was sent to the database: pairs of a statement and its values."""
+    sent = []
+
+    def note(_connection, _cursor, statement, values, *_):
+        sent.append((statement, values))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(db.engine, "before_cursor_execute", note)
+
+
+def plan_of(statement, values):
+    """How the database goes about it, a step a line."""
+    explain = "EXPLAIN QUERY PLAN" if db.engine.dialect.name == "sqlite" else "EXPLAIN"
+    rows = db.session.connection().exec_driver_sql(f"{explain} {statement}", values)
+    return "\n".join(str(row[-1]) for row in rows)
+
+
+def test_the_archive_of_others_is_not_walked_through(organisation, place, statements):
+    make_archive(cast.make_place(organisation, "C2"), 3000, 3000, loans=300)
+    visit = cast.make_visit(place)
+    db.session.commit()
+    statements.clear()
+    context_of(visit, ALARM, MORNING)
+    plans = [plan_of(*each) for each in list(statements) if each[0].startswith("SELECT")]
+    walked = re.compile("(?:SCAN|Seq Scan on) (?:visit|journal|work_order|service_request)")
+    assert not [plan for plan in plans if walked.search(plan)]
+    assert len([plan for plan in plans if "journal_of_loans" in plan]) == 1, "\n\n".join(plans)
 
 
 def test_many_visits_cost_no_more_queries_than_one(organisation, erin, app):

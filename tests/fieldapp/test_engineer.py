@@ -87,7 +87,7 @@ def client(client_of, erin):
 
 def test_every_kind_of_the_engineer_has_a_form_here():
     by_engineer = {name for name, kind in CATALOGUE.items() if "engineer" in kind["roles"]}
-    assert set(FORMS) | {"signature", "void", "correction"} == by_engineer
+    assert set(FORMS) | {"opening", "signature", "void", "correction"} == by_engineer
 
 
 @pytest.mark.parametrize("kind", FORMS)

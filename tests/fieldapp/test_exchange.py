@@ -758,6 +758,7 @@ def test_a_revision_belongs_to_the_state_beside_it(app, visit, dana, erin_phone,
 
     def slowly(*arguments):
         remember(*arguments)
+        patch.setattr(presentation, "_remember", remember)
         thread = threading.Thread(
             target=at_desk, args=(app, dana, visit, ("remark", {"text": "hurry"}))
         )
@@ -773,11 +774,13 @@ def test_a_revision_belongs_to_the_state_beside_it(app, visit, dana, erin_phone,
     assert [entry["kind"] for entry in second["state"]["entries"]] == ["remark"]
 
 
-def test_a_visit_the_desk_has_not_placed_yet_stays_out_of_the_digest(app, dana, erin, erin_phone):
+def test_a_visit_without_a_work_order_is_hers_when_the_desk_says_so(app, dana, erin, erin_phone):
     unknown = mint_id(datetime.now(UTC))
     erin_phone.push(erin_phone.note(unknown))
-    at_desk(app, dana, unknown, ("assignment", {"engineer": erin.id}))
     assert erin_phone.pull()["digest"] == erin_phone.digest == digest({})
+    at_desk(app, dana, unknown, ("assignment", {"engineer": erin.id}))
+    assert erin_phone.pull()["digest"] == erin_phone.digest
+    assert set(erin_phone.visits) == {unknown}
 
 
 def test_names_of_another_organisation_do_not_leak(app, visit, olly, erin_phone):

@@ -31,7 +31,8 @@ FIELD_ACTS = {
     "unheard": 2,  # of a kind that only a newer version knows
     "newer": 2,  # with a field that only a newer version knows
     "older": 1,
-    "elsewhere": 1,  # on a visit that the phone opened by itself
+    "open": 2,  # a visit of which the office knows nothing
+    "elsewhere": 1,  # on a visit that nobody opened
 }
 DESK_ACTS = {
     "fault": 9,

@@ -130,8 +130,8 @@ MUTANTS = (
     ),
     Mutant(
         "what was made unsent is settled by the pull under way", Store, "keep_pull",
-        'row["state"] == "held" and not gone', "not gone",
-        (2, 64),
+        'row["state"] == "held" and is_pulled', "is_pulled",
+        (2, 36),
     ),
     Mutant(
         "work goes under the name of whoever is signed in", Phone, "authority",
@@ -163,9 +163,9 @@ MUTANTS = (
     Mutant(
         "saved is said before it is on the disk", Phone, "perform",
         '    yield "keepOperation"\n'
-        '    body = self.store.keep_operation(person["id"], make)\n'
+        '    body = self.store.keep_operation(person["id"], make, state)\n'
         "    self.world.saved(self, body)\n",
-        '    body = self.store.keep_operation(person["id"], make)\n'
+        '    body = self.store.keep_operation(person["id"], make, state)\n'
         "    self.world.saved(self, body)\n"
         "    row = self.store.storage.of(person['id']).outbox.pop(body['id'])\n"
         "    yield 'complete'\n"
@@ -264,7 +264,7 @@ MUTANTS = (
         "a change of scope alone is not told", scope, "changes",
         "or_(visits.c.rev >= cursor.rev, visit_scope.c.rev >= cursor.rev)",
         "visits.c.rev > cursor.rev",
-        (87,),
+        (171, 180),
     ),
     Mutant(
         "revisions are only given to the first visit of a push", journal, "stamp",
@@ -273,8 +273,18 @@ MUTANTS = (
     ),
     Mutant(
         "only the shown side of an assignment gives the visit to anybody", scope, "named_in",
-        '.get("sides", ())', '.get("sides", ())[-1:]',
+        '["sides"]', '["sides"][-1:]',
         (19, 34),
+    ),
+    Mutant(
+        "a visit opened on a phone is asked for as if it had been pulled", Phone, "read_active",
+        ' and row["rev"] != UNHEARD_OF', "",
+        scene=(SYNC, NOTE | {"act": "open"}, FAULT, SYNC | {"faults": ["413"]},),
+    ),
+    Mutant(
+        "a visit that an engineer opened is nobody's", scope, "named_in",
+        'return [opening["author"] for opening in openings]', "return []",
+        scene=(SYNC, NOTE | {"act": "open"}, SYNC,),
     ),
     Mutant(
         "a photo is believed to be what its name says", blobs, "append",

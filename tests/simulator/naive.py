@@ -14,6 +14,7 @@ import rfc8785
 from sync import catalogue
 
 DESK_DOUBTS = {"author.not-owner", "author.out-of-scope", "author.role", "device.revoked"}
+UNCALLED = {"author.out-of-scope", "author.role"}
 QUARANTINE = {"author.not-owner", "device.revoked"}
 UNDONE_BY_REOPENING = ("resolution", "dismissal", "release", "cancellation")
 
@@ -57,6 +58,7 @@ def counted(kept):
             best[item.body["id"]] = (rank, item)
     items = [item for _, item in best.values()]
     items = [item for item in items if not (item.is_of_the_desk and item.codes & DESK_DOUBTS)]
+    items = [item for item in items if not (item.kind == "opening" and item.codes & UNCALLED)]
     undone = {item.body["value"].get("entry") for item in items if item.kind == "reopening"}
     items = [
         item
@@ -120,6 +122,8 @@ def conflicts(items):
 def scope(items):
     """Ids of the people whose phones hold the visit."""
     values = cells(items).get("assignment", {})
+    if not values:
+        return {item.body["author"] for item in items if item.kind == "opening"}
     found = set()
     for id_ in heads(items).get("assignment", ()):
         found.add(values[id_].get("engineer"))

@@ -27,6 +27,7 @@ BATCH = 3
 """Small, as the pieces are: a batch then ends within a history."""
 PIECE_BYTES = 48
 ENVELOPE_VERSION = 1
+UNHEARD_OF = 0
 DEVICE_ENDED = {"access.revoked": "revoked", "access.missing-device": "unknown"}
 STOPS = (401, 403, 429, 503)
 
@@ -98,7 +99,7 @@ class Store:
     def write_meta(self, person_id, notes):
         self.storage.of(person_id).meta.update(notes)
 
-    def keep_operation(self, person_id, make):
+    def keep_operation(self, person_id, make, state=None):
         database = self.storage.of(person_id)
         meta = database.meta
         counter = meta.get("counter", 0)
@@ -106,6 +107,9 @@ class Store:
         meta["counter"] = max(counter, body["n"])
         row = {"id": body["id"], "visit": body["visit"], "n": body["n"], "body": body}
         database.outbox[body["id"]] = row | {"state": "unsent"}
+        if state is not None:
+            opened = {"visit": body["visit"], "rev": UNHEARD_OF, "state": state}
+            database.visits[body["visit"]] = opened
         return body
 
     def start_device(self, person_id, device, credential, epoch, skew):
@@ -159,8 +163,9 @@ class Store:
                 database.visits[row["visit"]] = row | left
         for id_ in settled:
             row = database.outbox.get(id_)
-            gone = row and database.visits.get(row["visit"], {}).get("removed")
-            if row and row["state"] == "held" and not gone:
+            visit = database.visits.get(row["visit"], {}) if row else {}
+            is_pulled = not visit.get("removed") and visit.get("rev") != UNHEARD_OF
+            if row and row["state"] == "held" and is_pulled:
                 database.outbox[id_] = row | {"state": "settled"}
         database.meta.update(notes)
 
@@ -471,12 +476,16 @@ class Phone:
             rows = self.store.read_outbox(person["id"])
             standing = self.standing_of(person)
             held = [row["id"] for row in rows if row["state"] == "held"]
-            body = {"cursor": cursor, "policy": policy, "held": difference, **standing}
+            blank = (self.store.read_meta(person["id"], "blank") or {}).get("sha256")
+            body = {"cursor": cursor, "policy": policy, "blank": blank, "held": difference}
+            body |= standing
             told = yield from self.send(person, "/sync/pull", body)
             yield from self.notice(person, told["epoch"])
             notes = {"cursor": told["cursor"], **self.heard(told)}
             if told["policy"]:
                 notes["policy_version"] = told["policy_version"]
+            if told["blank"]:
+                notes["blank"] = told["blank"]
             settled = [] if told["more"] else held
             yield "keepPull"
             self.store.keep_pull(person["id"], told["changed"], told["removed"], settled, notes)
@@ -492,7 +501,8 @@ class Phone:
 
     def read_active(self, person):
         """The visits in the person's scope."""
-        return [row for row in self.store.read_visits(person["id"]) if not row.get("removed")]
+        rows = self.store.read_visits(person["id"])
+        return [row for row in rows if not row.get("removed") and row["rev"] != UNHEARD_OF]
 
     def send(self, person, path, body):
         headers = self.authority(person) | {"Content-Type": MEDIA_TYPE}
@@ -533,8 +543,8 @@ class Phone:
 
     # perform.js
 
-    def perform(self, person, kind_name, policy, visit, value, heads, **more):
-        """Keep one operation; "saved" is said once it is on the disk."""
+    def perform(self, person, kind_name, policy, visit, value, heads, state=None, **more):
+        """Keep one operation, the first of a visit with its ``state``; then "saved" is said."""
         content = value
         if policy == "set":
             content = {f"{kind_name}/{name}": item for name, item in value.items()}
@@ -560,7 +570,7 @@ class Phone:
             } | more
 
         yield "keepOperation"
-        body = self.store.keep_operation(person["id"], make)
+        body = self.store.keep_operation(person["id"], make, state)
         self.world.saved(self, body)
 
     def sign(self, state, value):

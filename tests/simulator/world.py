@@ -126,6 +126,12 @@ class World:
             acting = phone.perform(person, "note", "add", visit, {"text": "found this"}, {})
             self._act(phone, acting, event["crash"])
             return
+        if event["act"] == "open":
+            acting = self._open(phone, person, chance)
+            if acting is not None:
+                self._act(phone, acting, event["crash"])
+                self._check_shown(phone, person["id"])
+            return
         if not visits:
             return
         visit = visits[event["visit"] % len(visits)]
@@ -139,6 +145,17 @@ class World:
         if acting is not None:
             self._act(phone, acting, event["crash"], state)
             self._check_shown(phone, person["id"])
+
+    def _open(self, phone, person, chance):
+        """A visit of which the office knows nothing, once it said what it has of such a one."""
+        blank = phone.store.read_meta(person["id"], "blank")
+        if blank is None:
+            return None
+        visit = new_id(phone.now(), chance.randbytes(10))
+        state = blank["state"] | {"visit": blank["state"]["visit"] | {"id": visit}}
+        value = {"customer": "Harbour", "site": "Gate 3", "contact_name": "Cleo Ash"}
+        value |= {"job_type": "repair", "text": chance.choice(TEXTS)}
+        return phone.perform(person, "opening", "add", visit, value, {}, state)
 
     def _act(self, phone, acting, crash, state=None):
         """Let a tap be answered, or let the phone die before."""

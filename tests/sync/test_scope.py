@@ -200,13 +200,12 @@ def test_a_row_of_another_organisation_for_our_visit_opens_nothing(database):
     assert changes(database, visits, OTHER, ERIN, START).changed == []
 
 
-def test_a_visit_without_a_work_order_stays_at_the_desk(database):
+def test_a_visit_without_a_work_order_goes_to_who_opened_it(database):
     add(database, "a", rev=1, order=None)
-    assign(database, "a", rev=1)
     assert pull(database).changed == []
-    assert scope_of(database, visits, ORG, ERIN) == {}
-    database.execute(update(visits).values(work_order_id="wo", rev=2))
+    assign(database, "a", rev=1)
     assert pull(database).changed == ["a"]
+    assert scope_of(database, visits, ORG, ERIN) == {"a": 1}
 
 
 def test_a_scope_row_whose_visit_is_gone_brings_nothing(database):

@@ -82,7 +82,7 @@ def browse(app):
         client = Browser(app, app.response_class)
         with client.session_transaction() as session:
             session["person"] = person.id
-            session["since"] = int(datetime.now(UTC).timestamp())
+            session["since"] = datetime.now(UTC).timestamp()
             session["language"] = language
         return client
 
