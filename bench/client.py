@@ -37,6 +37,7 @@ class Client:
     person: str = ""
     cursor: str | None = None
     policy: str | None = None
+    blank: str | None = None
     busy: int = 0
     lost: int = 0
     held: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -78,13 +79,14 @@ class Client:
         """Everything new; how many visits came or left.  AssertionError when digests differ."""
         count = 0
         while True:
-            asked = {"cursor": self.cursor, "policy": self.policy, "unsent": 0}
+            asked = {"cursor": self.cursor, "policy": self.policy, "blank": self.blank, "unsent": 0}
             told = self.ask("/sync/pull", asked, cookie=True)
             for change in told["changed"]:
                 self.held[change["visit"]] = change
             for gone in told["removed"]:
                 self.held.pop(gone["visit"], None)
             self.cursor, self.policy = told["cursor"], told["policy_version"]
+            self.blank = told["blank"]["sha256"] if told["blank"] else self.blank
             count += len(told["changed"]) + len(told["removed"])
             if not told["more"]:
                 break

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from fieldapp import create_app, jobs, migrations
 from fieldapp.config import WrongSetting
+from fieldapp.database import begin_writing
 from fieldapp.models import Organisation, Person, db
 from sync.problems import Problem, sentence
 
@@ -84,6 +85,19 @@ def upgrade() -> None:
         click.echo(f"the tables are at revision {before.newest}")
     else:
         click.echo(f"the tables are at revision {before.newest}, were at {before.found or 'none'}")
+
+
+@main.command()
+def restored() -> None:
+    """Say that the database came back from a backup: phones send again what it forgot."""
+    from fieldapp.ids import mint_id
+
+    _prepare()
+    begin_writing()
+    for organisation in db.session.query(Organisation):
+        organisation.epoch = mint_id(datetime.now(UTC))
+    db.session.commit()
+    click.echo("phones will send again what they still keep; what is here already counts once")
 
 
 @main.group()

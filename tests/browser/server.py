@@ -105,14 +105,18 @@ class Server:
 
     def verify(self, file: Path) -> tuple[int, str]:
         """Exit code and outcome of ``fieldapp verify``."""
-        done = subprocess.run(
-            [sys.executable, "-c", _COMMAND, "verify", str(file), "--json"],
+        done = self.run("verify", str(file), "--json")
+        return done.returncode, json.loads(done.stdout)["outcome"]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One run of the console command on the same instance folder."""
+        return subprocess.run(
+            [sys.executable, "-c", _COMMAND, *arguments],
             env=self.environment(),
             capture_output=True,
             text=True,
             check=False,
         )
-        return done.returncode, json.loads(done.stdout)["outcome"]
 
     def environment(self) -> dict[str, str]:
         """The settings of this server for a process."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -238,9 +237,7 @@ def test_a_server_restored_from_a_backup_gets_everything_again_and_nothing_twice
         db.engine.dispose()
     shutil.rmtree(server.instance)
     shutil.copytree(backup, server.instance)
-    with sqlite3.connect(server.instance / "fieldapp.sqlite") as database:
-        database.execute("UPDATE organisation SET epoch = 'restored'")
-    database.close()
+    assert server.run("restored").returncode == 0
     server.start()
     assert server.journal_kinds(visit, "liqiang") == ["note"]
     phone.sync_now()

@@ -174,6 +174,19 @@ def add(folder, account="erin", name="Erin Ng", role="engineer", password=PASSWO
     )  # fmt: skip
 
 
+def test_phones_hear_of_a_restored_backup_by_a_new_epoch(installation):
+    def epochs():
+        with contextlib.closing(sqlite3.connect(installation / "fieldapp.sqlite")) as database:
+            return [row[0] for row in database.execute("SELECT epoch FROM organisation")]
+
+    before = epochs()
+    done = fieldapp(installation, "restored")
+    assert done.returncode == 0, done.stderr
+    assert "phones will send again" in done.stdout
+    assert len(epochs()) == len(before) == 1
+    assert epochs() != before
+
+
 def test_an_account_is_given_once(installation):
     before = count(installation, "person")
     assert add(installation).stdout == "Erin Ng may sign in as erin\n"
