@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from fieldapp.database import begin_writing
-from fieldapp.models import Device, db
+from fieldapp.models import Device, Person, db
 from sync.problems import Problem
 
 HEARD_AGAIN = timedelta(minutes=1)
@@ -116,18 +116,20 @@ def telling(phones: Sequence[Phone]) -> list[Phone]:
     return holding or sending[:1]
 
 
-def revoke(org_id: str, device_id: str, now: datetime) -> None:
+def revoke(by: Person, device_id: str, now: datetime) -> None:
     """Let nothing more reach a phone; what it still sends is kept apart.
 
     Revoked twice it stays revoked since the first time.  Raises Problem("phone.not-found").
     """
+    org_id, person_id = by.org_id, by.id
     begin_writing()
     device = db.session.scalar(
         select(Device).where(Device.id == device_id, Device.org_id == org_id).with_for_update()
     )
     if device is None:
         raise Problem("phone.not-found")
-    device.revoked_at = device.revoked_at or now
+    if device.revoked_at is None:
+        device.revoked_at, device.revoked_by_id = now, person_id
     db.session.commit()
 
 

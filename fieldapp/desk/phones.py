@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from fieldapp import phones
 from fieldapp.access import needs
-from fieldapp.desk.pages import DESK, bp, desk_page, minutes_between, phone_name
+from fieldapp.desk.pages import DESK, bp, desk_page, minutes_between, names_of, phone_name
 from fieldapp.phones import Phone
 from fieldapp.presentation import policy_of
 from sync import clock
@@ -78,7 +78,7 @@ def create_revocation(device_id: str) -> ResponseReturnValue:
     """The phone was lost or its owner left: nothing reaches it any more."""
     if request.form.get("sure") != "yes":
         return _page(422, unsure=device_id)
-    phones.revoke(g.person.org_id, device_id, datetime.now(UTC))
+    phones.revoke(g.person, device_id, datetime.now(UTC))
     return redirect("/desk/phones", 303)
 
 
@@ -91,24 +91,26 @@ def _page(status: int, unsure: str = "") -> ResponseReturnValue:
     )
     earlier = [phone for phone in every if not phone.is_used]
     earlier.sort(key=lambda phone: phone.device.enrolled_at, reverse=True)
+    named = names_of([phone.device.revoked_by_id for phone in every if phone.device.revoked_by_id])
     return desk_page(
         "desk/phones.html",
         policy_of(org_id),
         status,
-        used=[_shown(phone, now) for phone in every if phone.is_used],
-        earlier=[_shown(phone, now) for phone in earlier[:EARLIER_PHONES]],
+        used=[_shown(phone, named, now) for phone in every if phone.is_used],
+        earlier=[_shown(phone, named, now) for phone in earlier[:EARLIER_PHONES]],
         zone=g.person.organisation.zone,
         unsure=unsure,
     )
 
 
-def _shown(phone: Phone, now: datetime) -> dict[str, Any]:
+def _shown(phone: Phone, named: Mapping[str, str], now: datetime) -> dict[str, Any]:
     device = phone.device
     skew = device.skew_ms
     return {
         "phone": phone,
         "device": device,
         "name": phone_name(device.person.name, device.browser_text),
+        "revoked_by": named.get(device.revoked_by_id or "", ""),
         "minutes": minutes_between(device.heard_at, now),
         "skew_minutes": abs(skew) // 60_000 if clock.is_off(skew) else 0,
         "is_ahead": skew < 0,  # what is added to the phone's time to make it ours

@@ -65,6 +65,7 @@ class Device(Base):
     browser_text: Mapped[str] = mapped_column(String(300), default="")
     enrolled_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_by_id: Mapped[str | None] = mapped_column(Key)
     heard_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     skew_ms: Mapped[int] = mapped_column(BigInteger, default=0)  # 32 bits end at 25 days
     high: Mapped[int] = mapped_column(BigInteger, default=0)  # highest counter it ever gave

@@ -14,6 +14,16 @@ from server import Server
 SIZE = {"width": 390, "height": 844}
 expect.set_options(timeout=15_000)
 
+OPENING = {
+    "customer": "临港冷库",
+    "site": "新杨公路 8 号 3 号门",
+    "contact_name": "王丽",
+    "contact_phone": "138-0000-0008",
+    "job_type": "repair",
+    "text": "警号无故长鸣",
+}
+"""What 李强 enters at a customer's whom nobody planned to visit."""
+
 
 class Phone:
     """One engineer's phone.  It fails its test when a page logs an error."""

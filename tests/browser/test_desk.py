@@ -312,7 +312,7 @@ def test_every_page_fits_and_can_be_touched(
     phone = PushingPhone(server)
     revoked = PushingPhone(server)
     with server.office():
-        phones.revoke(server.person("liqiang").org_id, revoked.device, datetime.now(UTC))
+        phones.revoke(server.person("chen"), revoked.device, datetime.now(UTC))
     revoked.push(visit, "note", {"text": "W" * 300})
     phone.push(visit, "arrival", {"outcome": "present"})
     phone.push(visit, "photo", {"sha256": "a" * 64, "caption": "W" * 200})

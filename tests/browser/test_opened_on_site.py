@@ -5,21 +5,12 @@ from __future__ import annotations
 import re
 
 from desk import Desk
-from phone import Phone
+from phone import OPENING, Phone
 from playwright.sync_api import expect
 from server import Server
 from sqlalchemy import select
 
 from fieldapp.models import Visit, WorkOrder, db
-
-SAID = {
-    "customer": "临港冷库",
-    "site": "新杨公路 8 号 3 号门",
-    "contact_name": "王丽",
-    "contact_phone": "138-0000-0008",
-    "job_type": "repair",
-    "text": "警号无故长鸣",
-}
 
 
 def open_visit(phone: Phone, **more: str) -> str:
@@ -27,11 +18,11 @@ def open_visit(phone: Phone, **more: str) -> str:
     phone.open("/visits")
     phone.page.click("a[href='/visits/new']")
     expect(phone.page).to_have_url(re.compile("/openings$"))
-    for name, value in (SAID | more).items():
+    for name, value in (OPENING | more).items():
         phone.fill(name, value)
     phone.page.locator("form.entry-form button.save").click()
     expect(phone.page).to_have_url(re.compile(r"/visits/[0-9a-f-]{36}$"))
-    phone.sees(SAID["customer"])
+    phone.sees(OPENING["customer"])
     return phone.page.url.rsplit("/", 1)[1]
 
 
@@ -58,7 +49,7 @@ def test_it_is_worked_on_and_gets_its_number_later(liqiang_phone: Phone, server:
 
     desk = Desk(phone, server)
     desk.page.locator(f"a[href='/desk/visits/{visit}']").first.click()
-    expect(desk.page.locator("#opening")).to_contain_text(SAID["contact_phone"])
+    expect(desk.page.locator("#opening")).to_contain_text(OPENING["contact_phone"])
     with server.office():
         number = db.session.scalar(select(WorkOrder.number).order_by(WorkOrder.number.desc()))
     desk.page.fill("#order-number", "PG-0")
@@ -73,7 +64,7 @@ def test_it_is_worked_on_and_gets_its_number_later(liqiang_phone: Phone, server:
     phone.open(f"/visits/{visit}")
     phone.sees(str(number))
     expect(phone.page.locator("body")).not_to_contain_text("公司尚未给这次上门编工单")
-    phone.sees(SAID["text"])
+    phone.sees(OPENING["text"])
 
 
 def test_what_was_typed_wrong_is_said_without_signal(liqiang_phone: Phone, server: Server):
@@ -81,10 +72,10 @@ def test_what_was_typed_wrong_is_said_without_signal(liqiang_phone: Phone, serve
     server.stop()
     phone.open("/visits")
     phone.page.click("a[href='/visits/new']")
-    phone.fill("site", SAID["site"])
+    phone.fill("site", OPENING["site"])
     phone.page.locator("form.entry-form button.save").click()
     expect(phone.page.locator("#finding-customer")).to_be_visible()
-    expect(phone.page.locator("[name=site]")).to_have_value(SAID["site"])
+    expect(phone.page.locator("[name=site]")).to_have_value(OPENING["site"])
     phone.open("/visits")
     assert phone.page.locator("a.visit", has_text="尚无工单").count() == 0
 
@@ -99,4 +90,4 @@ def test_a_phone_that_closes_right_after_saving_shows_the_visit_again(
     phone.page = phone.context.new_page()
     phone.open("/visits")
     phone.page.click(f"a[href='/visits/{visit}']")
-    phone.sees(SAID["text"])
+    phone.sees(OPENING["text"])

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from phone import OPENING
 from PIL import Image
 from server import Server
 from sqlalchemy import select
-from webkit import WebKitPhone, browser, screen
+from webkit import WebKitPhone, browser, screen, until
 
 from fieldapp.models import Blob, Visit, db
 
@@ -88,3 +89,28 @@ def test_liqiang_finishes_a_visit_in_webkit(
         photo = db.session.scalars(select(Blob)).one()
         assert photo.sha256 == values["photo"]["sha256"]
         assert photo.complete_at is not None
+
+
+def test_a_visit_is_opened_in_webkit_and_named_as_unsent(
+    liqiang_phone: WebKitPhone, server: Server
+):
+    phone = liqiang_phone
+    server.stop()
+    phone.press("a[href='/visits/new']")
+    until(lambda: phone.path.endswith("/openings"), "the form")
+    for name, value in OPENING.items():
+        phone.fill(name, value)
+    phone.press("form.entry-form button.save")
+    until(lambda: not phone.path.endswith("/openings"), "the visit")
+    visit = phone.path.rsplit("/", 1)[1]
+    phone.record(visit, "notes", text="警号已断电")
+    phone.open("/visits/sync")
+    for text in (OPENING["customer"], "现场开单", "现场记录"):
+        phone.sees(text)
+
+    server.start()
+    phone.open(f"/visits/{visit}")
+    phone.waits_for_sync("公司已收到 2/2 条", but_not="待发送")
+    assert server.journal_kinds(visit, "liqiang") == ["opening", "note"]
+    with server.office():
+        assert db.session.get_one(Visit, visit).state["flags"] == []

@@ -122,7 +122,8 @@ def test_a_session_ends_after_its_days(app, erin, client_of):
 def test_revoking_a_phone_ends_the_sessions_of_its_person(app, erin, eli, client_of, phone_of):
     before, of_eli, phone = client_of(erin), client_of(eli), phone_of(erin)
     with app.app_context():
-        phones.revoke(erin.org_id, phone.device, datetime.now(UTC))
+        by = db.session.get_one(Person, erin.id)
+        phones.revoke(by, phone.device, datetime.now(UTC))
     assert before.get("/visits").location == "/sign-in"
     headers = PAGE | {"Content-Type": MEDIA_TYPE}
     refused = before.post("/sync/devices", data="{}", headers=headers)
