@@ -88,7 +88,7 @@ def show_opening() -> ResponseReturnValue:
 @needs("engineer")
 def show_visit(visit_id: str) -> ResponseReturnValue:
     """One visit with everything on it."""
-    _, state, policy = _state(visit_id)
+    state, policy = _state(visit_id)
     return pages.shared_page("engineer/visit.html", pages.visit_page(_reader(), state, policy.data))
 
 
@@ -97,9 +97,11 @@ def show_visit(visit_id: str) -> ResponseReturnValue:
 def edit_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     """The form for a new entry of a kind, or for a void or a correction."""
     kind = _kind(noun)
-    if kind["name"] == OPENING:
-        return _edit_opening(visit_id, kind)
-    _, state, policy = _state(visit_id)
+    if _is_opened(visit_id, kind):
+        return redirect(f"/visits/{visit_id}", 303)
+    state, policy, has_left = _state_for(visit_id, kind)
+    if has_left:
+        raise Problem("visit.not-found")
     was = _shown_first(kind, state)
     form = write_form(_fields(kind, state), was, state["context"]["site"]["offsets"])
     return _form_page(state, policy, kind, form, was, [])
@@ -114,9 +116,9 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     may stop a person who can go on with it, and he cannot.
     """
     kind = _kind(noun)
-    if kind["name"] == OPENING:
-        return _create_visit(visit_id, kind)
-    visit, state, policy, has_left = _state_or_left(visit_id)
+    if _is_opened(visit_id, kind):
+        return redirect(f"/visits/{visit_id}", 303)
+    state, policy, has_left = _state_for(visit_id, kind)
     fields = _fields(kind, state)
     if kind["policy"] == "void":
         _entry(state)
@@ -139,7 +141,7 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
         value, heads = _correction(_entry(state), value, heads)
     if not value and kind["policy"] in ("set", "correction"):
         return redirect("/visits" if has_left else f"/visits/{visit_id}", 303)
-    with unit(visit.org_id, datetime.now(UTC)) as opened:
+    with unit(g.person.org_id, datetime.now(UTC)) as opened:
         opened.perform(kind["name"], visit_id, g.person, value, heads)
     if has_left:
         return redirect("/visits", 303)
@@ -171,51 +173,21 @@ def change_language() -> ResponseReturnValue:
     return create_language()
 
 
-def _edit_opening(visit_id: str, kind: Mapping[str, Any]) -> ResponseReturnValue:
-    """The form that opens a visit nobody knows."""
-    if _is_opened(visit_id):
-        return redirect(f"/visits/{visit_id}", 303)
-    state, policy = _blank(visit_id), policy_of(g.person.org_id)
-    form = write_form(kind["fields"], {}, state["context"]["site"]["offsets"])
-    return _form_page(state, policy, kind, form, {}, [])
+def _is_opened(visit_id: str, kind: Mapping[str, Any]) -> bool:
+    """Whether a form would open a visit that is there already: it was sent twice.
 
-
-def _create_visit(visit_id: str, kind: Mapping[str, Any]) -> ResponseReturnValue:
-    """A visit is opened by who stands at the customer's; the desk gives it a work order."""
-    if _is_opened(visit_id):  # sent twice
-        return redirect(f"/visits/{visit_id}", 303)
-    state, policy = _blank(visit_id), policy_of(g.person.org_id)
-    offsets = state["context"]["site"]["offsets"]
-    posted = {name: request.form.getlist(name) for name in request.form}
-    value = read_value(kind["fields"], posted, offsets)
-    findings = validate(kind["fields"], value, policy.choices(), coverage())
-    if findings:
-        shown = write_form(kind["fields"], value, offsets)
-        return _form_page(state, policy, kind, shown, read_was(posted), findings, 422)
-    with unit(g.person.org_id, datetime.now(UTC)) as opened:
-        opened.perform(kind["name"], visit_id, g.person, value)
-    return redirect(f"/visits/{visit_id}", 303)
-
-
-def _is_opened(visit_id: str) -> bool:
-    """Whether a visit of that id is there; Problem("visit.not-found") unless it is the reader's."""
-    if db.session.get(Visit, visit_id) is None:
+    Problem("visit.not-found") when that is not the reader's.
+    """
+    if kind["name"] != OPENING or db.session.get(Visit, visit_id) is None:
         return False
-    return bool(_visit_or_left(visit_id))
+    _visit_or_left(visit_id)
+    return True
 
 
-def _blank(visit_id: str) -> State:
-    """The state of a visit that nobody knows yet; Problem("visit.not-found") for no id."""
-    if not is_id(visit_id):
-        raise Problem("visit.not-found")
-    state = blank(g.person, datetime.now(UTC))
-    return state | {"visit": state["visit"] | {"id": visit_id}}
-
-
-def _state(visit_id: str) -> tuple[Visit, State, Policy]:
+def _state(visit_id: str) -> tuple[State, Policy]:
     visit = visit_for(g.person, visit_id)
     state = present([visit], g.person, datetime.now(UTC))[0]
-    return visit, state, policy_of(g.person.org_id)
+    return state, policy_of(g.person.org_id)
 
 
 def _visit_or_left(visit_id: str) -> tuple[Visit, bool]:
@@ -226,10 +198,21 @@ def _visit_or_left(visit_id: str) -> tuple[Visit, bool]:
         return left_visit_for(g.person, visit_id), True
 
 
-def _state_or_left(visit_id: str) -> tuple[Visit, State, Policy, bool]:
+def _state_for(visit_id: str, kind: Mapping[str, Any]) -> tuple[State, Policy, bool]:
+    """What a form is about: a visit, and whether it left its reader, or the blank one it opens."""
+    policy = policy_of(g.person.org_id)
+    if kind["name"] == OPENING:
+        return _blank(visit_id), policy, False
     visit, has_left = _visit_or_left(visit_id)
-    state = present([visit], g.person, datetime.now(UTC))[0]
-    return visit, state, policy_of(g.person.org_id), has_left
+    return present([visit], g.person, datetime.now(UTC))[0], policy, has_left
+
+
+def _blank(visit_id: str) -> State:
+    """The state of a visit that nobody knows yet; Problem("visit.not-found") for no id."""
+    if not is_id(visit_id):
+        raise Problem("visit.not-found")
+    state = blank(g.person, datetime.now(UTC))
+    return state | {"visit": state["visit"] | {"id": visit_id}}
 
 
 def _reader() -> dict[str, str]:

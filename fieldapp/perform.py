@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,10 +23,10 @@ from sqlalchemy.orm import joinedload
 from fieldapp import __version__, blobs, jobs
 from fieldapp.context import visits_beside
 from fieldapp.database import begin_writing, insert_new, is_alone
+from fieldapp.facts import Facts, Work, flag_photos
 from fieldapp.ids import mint_id
 from fieldapp.intake import SERVER, Incoming, Intake
 from fieldapp.models import (
-    Blob,
     BlobReference,
     Device,
     Organisation,
@@ -42,7 +42,6 @@ from fieldapp.projection import project, told_elsewhere
 from sync import catalogue, journal, merge, scope, signing
 from sync.canonical import hash_of
 from sync.operation import Operation, Received
-from sync.tables import context_block
 
 __all__ = ["SERVER", "Receipt", "Unit", "journal_of", "received_of", "unit"]
 
@@ -224,7 +223,7 @@ class Unit:
         visits = self._visits(visit_ids)
         rows = journal.rows_by_visit(self._connection, self.organisation.id, list(visits))
         work = [
-            _Work(visit, [journal.received(row) for row in rows[id_]], new.get(id_, ()))
+            Work(visit, [journal.received(row) for row in rows[id_]], new.get(id_, ()))
             for id_, visit in visits.items()
         ]
         before = {id_: told_elsewhere(visit) for id_, visit in visits.items()}
@@ -249,7 +248,7 @@ class Unit:
         )
         return {visit.id: visit for visit in rows}
 
-    def _write_all(self, work: Sequence[_Work]) -> dict[str, merge.State]:
+    def _write_all(self, work: Sequence[Work]) -> dict[str, merge.State]:
         """Write every visit; together, or each on its own when that fails."""
         self.holders = scope.holders_by_visit(
             self._connection, self.organisation.id, [each.visit.id for each in work]
@@ -257,7 +256,7 @@ class Unit:
         moves = dict(self.moves)
         try:
             with db.session.begin_nested():
-                facts = _Facts.of(self.organisation.id, [each.whole for each in work])
+                facts = Facts.of(self.organisation.id, [each.whole for each in work])
                 return {each.visit.id: self._write(each.visit, each.whole, facts) for each in work}
         except OperationalError:
             raise  # the database's trouble, not the operations': the phone sends them again
@@ -266,7 +265,7 @@ class Unit:
         self.moves = moves
         return {each.visit.id: self._write_sound(each) for each in work}
 
-    def _write_sound(self, work: _Work) -> merge.State:
+    def _write_sound(self, work: Work) -> merge.State:
         """Write the visit; operations that cannot be folded are marked and left out."""
         state = self._write_alone(work.visit, work.whole)
         if state is not None:
@@ -280,7 +279,7 @@ class Unit:
             if self._write_alone(work.visit, [*sound, item.received]) is None:
                 item.problems.append("operation.fold-failed")
             sound.append(item.received)
-        facts = _Facts.of(self.organisation.id, [sound])
+        facts = Facts.of(self.organisation.id, [sound])
         with db.session.begin_nested():
             return self._write(work.visit, sound, facts)
 
@@ -289,7 +288,7 @@ class Unit:
         moves = dict(self.moves)
         try:
             with db.session.begin_nested():
-                facts = _Facts.of(self.organisation.id, [received])
+                facts = Facts.of(self.organisation.id, [received])
                 return self._write(visit, received, facts)
         except OperationalError:
             raise
@@ -297,12 +296,12 @@ class Unit:
             self.moves = moves
             return None
 
-    def _write(self, visit: Visit, received: Sequence[Received], facts: _Facts) -> merge.State:
+    def _write(self, visit: Visit, received: Sequence[Received], facts: Facts) -> merge.State:
         """Fold ``received`` and write all that follows for ``visit``."""
         state = merge.fold(received, visit.id)
         if state["signatures"]:
             signing.check_signatures(state, received, facts.served)
-        _flag_photos(state, facts.unreadable)
+        flag_photos(state, facts.unreadable)
         merge.mark_dismissed(state)
         number_notices(self.organisation, self.policy, state)
         # What brings the scope from before the unit to now: of several folds the last.
@@ -371,83 +370,6 @@ class Unit:
         visit = db.session.get(Visit, visit_id)
         fields = visit.state.get("fields", {}) if visit is not None and visit.state else {}
         return {path: fields[path]["heads"] for path in paths if path in fields}
-
-
-@dataclass(frozen=True)
-class _Work:
-    """A visit with the operations held of it and those that are new."""
-
-    visit: Visit
-    held: Sequence[Received]
-    new: Sequence[Incoming]
-
-    @property
-    def whole(self) -> list[Received]:
-        """All operations, ready to fold."""
-        return [*self.held, *(item.received for item in self.new)]
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What is known of photos and contexts that operations name, looked up once for many visits.
-
-    ``unreadable`` are photos with the problem of each, ``served`` the context blocks that
-    signatures name, as they were served: perhaps with another visit of the same work order first.
-    """
-
-    unreadable: Mapping[str, str]
-    served: Mapping[str, str]
-
-    @classmethod
-    def of(cls, org_id: str, received: Iterable[Sequence[Received]]) -> _Facts:
-        """What is known of everything that is named in ``received``."""
-        photos: set[str] = set()
-        blocks: set[str] = set()
-        for item in chain.from_iterable(received):
-            kind, value = item.operation.kind, item.operation.value
-            if not isinstance(value, Mapping):
-                continue
-            if kind == "signature":
-                blocks.update(filter(blobs.is_name, [value.get("context_sha256")]))
-            elif kind in ("photo", "correction", "resolution"):
-                photos.update(filter(blobs.is_name, value.values()))
-        return cls(_unreadable(org_id, photos), _served(org_id, blocks))
-
-
-def _unreadable(org_id: str, names: Collection[str]) -> dict[str, str]:
-    """Those photos of ``names`` that nobody can look at, with the problem."""
-    if not names:
-        return {}
-    rows = db.session.execute(
-        select(Blob.sha256, Blob.problem).where(
-            Blob.org_id == org_id, Blob.sha256.in_(names), Blob.problem != ""
-        )
-    )
-    return {row.sha256: row.problem for row in rows}
-
-
-def _served(org_id: str, names: Collection[str]) -> dict[str, str]:
-    """The text of the context blocks of ``names``."""
-    if not names:
-        return {}
-    rows = db.session.execute(
-        select(context_block.c.sha256, context_block.c.body).where(
-            context_block.c.org_id == org_id, context_block.c.sha256.in_(names)
-        )
-    )
-    return {row.sha256: row.body for row in rows}
-
-
-def _flag_photos(state: merge.State, unreadable: Mapping[str, str]) -> None:
-    if not unreadable:
-        return
-    hashes = {
-        str(entry["value"].get("sha256")): entry["id"]
-        for entry in state["entries"]
-        if entry["kind"] == "photo"
-    }
-    for name in sorted(unreadable.keys() & hashes.keys()):
-        state["flags"].append({"code": unreadable[name], "operation": hashes[name], "args": {}})
 
 
 @contextmanager

@@ -198,3 +198,14 @@ def signature(phone, visit_id, *unsent, **value):
     mine = [Received(read_operation(body), body["wall"]) for body in unsent]
     state = merge.fold([*held, *mine], visit_id) | {"context": context}
     return phone.operation("signature", visit_id, sign(state, CLEO | value))
+
+
+def loaner(phone, visit_id, serial="SP-1", **more):
+    """A loaner lent for the alarm host at Cleo's, which has no power."""
+    value = {
+        "removed_serial": "WAH200-C1",
+        "loaner_serial": serial,
+        "reason_text": "no power",
+        "told_text": "back on Friday",
+    }
+    return phone.operation("loaner", visit_id, value, **more)

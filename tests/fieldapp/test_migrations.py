@@ -302,25 +302,26 @@ def test_a_row_that_would_point_to_nothing_stops_the_upgrade(released, sqlite, m
         assert db.session.execute(text("PRAGMA foreign_keys")).scalar() == 1
 
 
+def leaves_alone(app, kind, sentence):
+    """A database that stands at ``kind`` is refused with ``sentence`` and keeps every row."""
+    before = contents(app)
+    assert where(app).kind == kind
+    with pytest.raises(WrongSchema, match=sentence):
+        bring_up_to_date(app)
+    assert contents(app) == before
+
+
 def test_the_database_of_a_newer_fieldapp_is_left_alone(released):
     bring_up_to_date(released)
     with released.app_context(), db.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    before = contents(released)
-    assert where(released).kind == "ahead"
-    with pytest.raises(WrongSchema, match="revision 9999 of a newer fieldapp"):
-        bring_up_to_date(released)
-    assert contents(released) == before
+    leaves_alone(released, "ahead", "revision 9999 of a newer fieldapp")
 
 
 def test_tables_of_no_release_are_left_alone(released):
     with released.app_context(), db.engine.begin() as connection:
         connection.execute(text("ALTER TABLE part ADD COLUMN colour VARCHAR(10)"))
-    before = contents(released)
-    assert where(released).kind == "strange"
-    with pytest.raises(WrongSchema, match="no release"):
-        bring_up_to_date(released)
-    assert contents(released) == before
+    leaves_alone(released, "strange", "no release")
 
 
 def test_the_clock_of_every_organisation_passes_what_the_upgrade_wrote(released):

@@ -9,7 +9,6 @@ from sqlalchemy import select
 from fieldapp import blobs, jobs, reports
 from fieldapp.ids import mint_id
 from fieldapp.models import Device, Report, Visit, db
-from fieldapp.rendering import RenderPool
 from sync import merge
 from sync.canonical import canonical, sha256
 from sync.operation import Received, read_operation
@@ -208,7 +207,7 @@ def test_what_is_no_id_opens_nothing(erin, client_of):
 
 
 def test_the_paper_says_what_was_signed_and_the_number_that_came_later(
-    app, new, dana, erin_phone, visit, client_of
+    app, new, dana, erin_phone, visit, client_of, render_pool
 ):
     app.config["PHOTO_PATIENCE_SECONDS"] = 0
     blank = erin_phone.pull()["blank"]["state"]
@@ -216,8 +215,8 @@ def test_the_paper_says_what_was_signed_and_the_number_that_came_later(
     state = merge.fold([Received(read_operation(first), first["wall"])], new)
     signed = sign(state | {"context": blank["context"]}, CLEO)
     erin_phone.push(first, erin_phone.operation("signature", new, signed))
-    with app.app_context(), RenderPool(1, seconds=60) as pool:
-        app.extensions["render_pool"] = pool
+    app.extensions["render_pool"] = render_pool
+    with app.app_context():
         reports.prepare_key(datetime.now(UTC))
         jobs.perform_waiting()
         assert db.session.scalars(select(Report)).all() == []  # it waits for its number

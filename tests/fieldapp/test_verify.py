@@ -24,13 +24,6 @@ from tests.phones import PAGE
 CLEO = {"name": "Cleo Ash", "role": "contact", "opinion": "", "strokes": [[40, 90, 0, 70, 40, 60]]}
 
 
-@pytest.fixture(scope="module")
-def render_pool():
-    """One process for all papers of this file: it takes seconds to start."""
-    with RenderPool(1, seconds=60) as pool:
-        yield pool
-
-
 @pytest.fixture
 def app(app, render_pool):
     app.extensions["render_pool"] = render_pool

@@ -10,6 +10,9 @@ from fieldapp.models import Device, Visit, db
 from fieldapp.perform import unit
 from sync.canonical import hash_of
 
+SWAP = {"part_name": "board", "removed_serial": "A-1", "installed_serial": "B-2", "fate": "scrap"}
+"""A board that went for good; noted twice, B-2 was installed more than once."""
+
 
 def hidden(page, noun, name):
     """The value of a hidden field in the form of ``noun``."""

@@ -8,6 +8,7 @@ from fieldapp.models import Visit, db
 from fieldapp.perform import journal_of
 from tests import cast
 from tests.fieldapp.desk.forms import (
+    SWAP,
     enrol,
     hidden,
     look,
@@ -17,8 +18,6 @@ from tests.fieldapp.desk.forms import (
     pushed,
     state_of,
 )
-
-SWAP = {"part_name": "board", "removed_serial": "A-1", "installed_serial": "B-2", "fate": "scrap"}
 
 
 def page_of(visit):

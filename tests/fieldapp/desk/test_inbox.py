@@ -12,6 +12,7 @@ from fieldapp.models.work import TO_SETTLE
 from sync.tables import DECISIONS, journal
 from tests import cast
 from tests.fieldapp.desk.forms import (
+    SWAP,
     enrol,
     hidden,
     look,
@@ -21,8 +22,6 @@ from tests.fieldapp.desk.forms import (
     pushed,
     state_of,
 )
-
-SWAP = {"part_name": "board", "removed_serial": "A-1", "installed_serial": "B-2", "fate": "scrap"}
 
 
 def waiting(page):

@@ -1,0 +1,254 @@
+"""Two signatures, a withdrawn one, a refusal, and one that signs something else."""
+
+import json
+
+import pytest
+from sqlalchemy import select
+
+from fieldapp.models import Contact, db
+from sync.canonical import canonical, sha256
+from sync.snapshot import snapshot_text
+from tests.fieldapp.reports.papers import (
+    REFUSAL,
+    entry_of,
+    inside,
+    make,
+    measure,
+    newest_text,
+    noted,
+    outcome,
+    papers,
+    revisions,
+    row_of,
+    text_of,
+    withdraw,
+)
+from tests.phones import CLEO, at_desk, flags_of, signature
+
+
+def test_the_newer_of_two_signatures_makes_the_paper(app, signed, erin_phone, work):
+    noted(erin_phone, signed)
+    work()
+    erin_phone.push(signature(erin_phone, signed, name="Cleo Ash-Brook", opinion="now all is well"))
+    work()
+    assert revisions(app, signed) == [1, 2, 3]
+    text = newest_text(app, signed)
+    assert "Cleo Ash-Brook" in text
+    assert "Addendum" not in text
+    assert "the siren is loose" in text
+    tokens = {json.loads(inside(pdf))["token"] for _, pdf in papers(app, signed)}
+    assert len(tokens) == 1
+
+
+def test_a_withdrawn_signature_makes_no_paper(app, visit, erin_phone, work):
+    erin_phone.push(signature(erin_phone, visit))
+    withdraw(erin_phone, visit)
+    work()
+    assert make(app, visit) is None
+    assert papers(app, visit) == []
+
+
+def test_a_signature_withdrawn_after_the_seal_is_said_in_a_new_revision(
+    app, signed, erin_phone, work
+):
+    withdraw(erin_phone, signed)
+    work()
+    make(app, signed)
+    ((_, first), (_, second)) = papers(app, signed)
+    before, _, after = text_of(second).partition("Addendum")
+    assert "Not signed." in before
+    assert "replaced the power board" in before
+    assert "Cleo Ash" in after
+    assert "Void: Signature" in after
+    assert "the wrong person signed" in after
+    assert inside(second, "previous.pdf") == first
+    assert json.loads(inside(second))["signature"] is None
+    assert row_of(app, signed).verdict == "withdrawn"
+    assert (outcome(app, first), outcome(app, second)) == ("superseded", "genuine")
+    assert make(app, signed) is None
+
+
+def test_a_new_signature_after_a_withdrawn_one_stands(app, signed, erin_phone, work):
+    withdraw(erin_phone, signed)
+    make(app, signed)
+    erin_phone.push(signature(erin_phone, signed, name="Cleo herself"))
+    work()
+    text = newest_text(app, signed)
+    assert "Cleo herself" in text
+    assert "wrong person" not in text
+    assert revisions(app, signed) == [1, 2, 3]
+
+
+# Refusals
+
+
+@pytest.fixture
+def refused(erin_phone, visit, work):
+    """The id of a visit that Cleo refused to sign and Erin left."""
+    erin_phone.push(measure(erin_phone, visit))
+    erin_phone.push(erin_phone.operation("refusal", visit, REFUSAL))
+    work()
+    assert papers(erin_phone.app, visit) == []
+    erin_phone.push(erin_phone.operation("leaving", visit, {}))
+    work()
+    return visit
+
+
+def test_a_refusal_gets_its_paper_once_erin_left(app, refused):
+    ((_, pdf),) = papers(app, refused)
+    text = text_of(pdf)
+    assert "Refusal to sign" in text
+    assert "it was dead before" in text
+    assert "Mo Lin" in text
+    assert "The signature stands for everything" not in text
+    assert row_of(app, refused).verdict == "refused"
+    assert outcome(app, pdf) == "genuine"
+
+
+def test_what_the_office_knows_better_alone_revises_no_refusal(app, refused, erin, dana, work):
+    with app.app_context():
+        for contact in db.session.scalars(select(Contact)):
+            contact.phone = "139-0000-0009"
+        db.session.commit()
+    at_desk(app, dana, refused, ("remark", {"text": "called back"}))
+    work()
+    assert revisions(app, refused) == [1]
+
+
+def test_what_erin_adds_to_a_refused_visit_is_a_new_revision(app, refused, erin_phone, work):
+    noted(erin_phone, refused)
+    work()
+    assert revisions(app, refused) == [1, 2]
+    assert "the siren is loose" in newest_text(app, refused)
+
+
+def test_a_refusal_withdrawn_after_the_seal_is_said_in_a_new_revision(app, refused, erin_phone):
+    entry = entry_of(erin_phone, refused, "refusal")
+    erin_phone.push(
+        erin_phone.operation("void", refused, {"entry": entry, "reason": "a misunderstanding"})
+    )
+    make(app, refused)
+    before, _, after = newest_text(app, refused).partition("Addendum")
+    assert "Not signed." in before
+    assert "it was dead before" not in before
+    assert "Void: Refusal to sign" in after
+    assert "a misunderstanding" in after
+    assert make(app, refused) is None
+
+
+def test_cleo_may_sign_after_she_refused(app, refused, erin_phone, work):
+    erin_phone.push(signature(erin_phone, refused))
+    work()
+    assert "The signature stands for everything above this line." in newest_text(app, refused)
+    assert revisions(app, refused) == [1, 2]
+
+
+# What differs from what the office holds, and what cannot be read
+
+
+def resigned(body, change):
+    """A signature whose snapshot ``change`` was done to, with the digest of what it is now."""
+    snapshot = json.loads(body["value"]["snapshot"])
+    change(snapshot)
+    text = snapshot_text(snapshot["facts"], snapshot["context"])
+    return body["value"] | {"snapshot": text, "digest": sha256(text)}
+
+
+def test_a_signature_on_something_else_is_sealed_as_it_was_signed(app, visit, erin_phone, work):
+    erin_phone.push(measure(erin_phone, visit))
+    body = signature(erin_phone, visit)
+
+    def another_text(snapshot):
+        (entry,) = snapshot["facts"]["entries"]
+        entry["value"]["text"] = "what Cleo saw"
+
+    value = resigned(body, another_text)
+    erin_phone.push(erin_phone.operation("signature", visit, value))
+    work()
+    assert flags_of(app, visit) == ["signature.mismatch"]
+    ((_, pdf),) = papers(app, visit)
+    text = text_of(pdf)
+    assert "what Cleo saw" in text
+    assert "What the office holds differs from what was signed" in text
+    assert canonical(json.loads(inside(pdf))["snapshot"]) == value["snapshot"]
+    assert row_of(app, visit).verdict == "mismatch"
+
+
+def drop(*path):
+    def change(snapshot):
+        for name in path[:-1]:
+            snapshot = snapshot[name]
+        del snapshot[path[-1]]
+
+    return change
+
+
+def put(value, *path):
+    def change(snapshot):
+        for name in path[:-1]:
+            snapshot = snapshot[name]
+        snapshot[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        drop("facts", "entries"),
+        put(5, "facts", "fields"),
+        put([5], "facts", "entries"),
+        put("soon", "facts", "entries", 0, "wall_at"),
+        put(["fault/text"], "facts", "fields", 0, "values", 0),
+        drop("context", "site"),
+        put("here", "context", "site"),
+        put([["x", []]], "context", "site", "offsets"),
+        put([7], "context", "people"),
+        put([], "context"),
+        put([], "facts"),
+    ],
+)
+def test_a_signed_text_that_is_no_visit_stops_no_queue(app, visit, erin_phone, work, change):
+    erin_phone.push(measure(erin_phone, visit))
+    body = signature(erin_phone, visit)
+    erin_phone.push(erin_phone.operation("signature", visit, resigned(body, change)))
+    work()
+    assert "signature.mismatch" in flags_of(app, visit)
+    assert [task.args for task in app.extensions["huey"].scheduled()] == []
+    assert len(papers(app, visit)) <= 1
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"facts": 1.5, "context": {}}', None])
+def test_a_signed_text_nobody_can_read_makes_no_paper(app, visit, erin_phone, work, text):
+    value = CLEO | {"frontier": {"operations": [], "photos": []}, "snapshot": text, "token": "x"}
+    value["digest"] = sha256(text or "")
+    erin_phone.push(erin_phone.operation("signature", visit, value))
+    work()
+    assert "signature.mismatch" in flags_of(app, visit)
+    assert papers(app, visit) == []
+    assert [task.args for task in app.extensions["huey"].scheduled()] == []
+    erin_phone.push(signature(erin_phone, visit))
+    work()
+    assert revisions(app, visit) == [1]
+
+
+@pytest.mark.parametrize("token", ["../../etc", "", "A" * 32, "f" * 400, 7, None])
+def test_a_token_that_is_none_is_replaced(app, visit, erin_phone, work, token):
+    body = signature(erin_phone, visit)
+    erin_phone.push(erin_phone.operation("signature", visit, body["value"] | {"token": token}))
+    work()
+    row = row_of(app, visit)
+    page = app.test_client().get(f"/verify/{row.token}/1")
+    assert page.status_code == 200
+
+
+def test_two_visits_with_one_token_both_get_a_paper(app, visit_of, erin, erin_phone, work):
+    one, other = visit_of(erin, "PG-1"), visit_of(erin, "PG-2")
+    for visit_id in (one, other):
+        body = signature(erin_phone, visit_id)
+        value = body["value"] | {"token": "ab" * 16}
+        erin_phone.push(erin_phone.operation("signature", visit_id, value))
+    work()
+    assert row_of(app, one).token == "ab" * 16
+    assert row_of(app, other).token != "ab" * 16
+    assert outcome(app, papers(app, other)[0][1]) == "genuine"
