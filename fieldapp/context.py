@@ -87,6 +87,14 @@ def visits_beside(session: AnySession, visit_ids: Collection[str]) -> set[str]:
         .join(Visit, Visit.work_order_id == WorkOrder.id)
         .where(Visit.id.in_(visit_ids))
     ).all()
+    return visits_at(session, requests)
+
+
+def visits_at(session: AnySession, requests: Collection[Any]) -> set[str]:
+    """Ids of the open visits of these requests or of their assets, else of their sites.
+
+    A request is anything with its ``id``, ``asset_id`` and ``site_id``.
+    """
     if not requests:
         return set()
     condition = _of_requests(
@@ -399,7 +407,7 @@ def _context(visit: Visit, facts: _Facts, policy: Policy, now: datetime) -> dict
             "name": contact.name if contact else "",
             "phone": contact.phone if contact else "",
             "role_text": contact.role_text if contact else "",
-            "language": contact.language if contact else "zh_CN",
+            "language": contact.language if contact else "",
         },
         "asset": _asset(request.asset, visit_on) if request and request.asset else None,
         "history": [

@@ -17,7 +17,7 @@ from fieldapp.access import create_language, left_visit_for, needs, visit_for
 from fieldapp.forms import only_changed, read_heads, read_value, read_was, write_form
 from fieldapp.handover import sign
 from fieldapp.ids import is_id, mint_id
-from fieldapp.languages import LANGUAGES
+from fieldapp.languages import LANGUAGES, current_language
 from fieldapp.models import Visit, db
 from fieldapp.perform import unit
 from fieldapp.policies import Policy
@@ -134,7 +134,7 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
         return _form_page(state, policy, kind, shown, read_was(posted), findings, 422)
     heads = read_heads(posted)
     if kind["policy"] == "sign":
-        value = sign(state, value)
+        value = sign(state, value, current_language())
     elif kind["policy"] in ("set", "correction"):
         value = only_changed(fields, value, posted)
     if kind["policy"] == "correction":

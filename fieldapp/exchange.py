@@ -130,8 +130,9 @@ def create_pull() -> ResponseReturnValue:
     # Before presenting, which ends the transaction: a later revision would belong to another state.
     rev = {visit.id: visit.rev for visit in visits}
     states = present(visits, person, now)
-    # What a blank visit holds follows what other visits do: it need not be looked up for each poll.
-    is_asked = bool(states) or not body.get("blank")
+    # What a blank visit holds follows what other visits do: where there are any, it need not be
+    # looked up for each poll.
+    is_asked = bool(states) or not held or not body.get("blank")
     blank = _blank(person, body.get("blank"), now) if is_asked else None
     return _answer(
         {

@@ -107,8 +107,8 @@ class Intake:
         for item in items:
             operation = item.operation
             author = people.get(operation.author)
-            if operation.visit == self.org_id:
-                continue  # already said to be unreadable
+            if operation.visit == self.org_id and "operation.malformed" in item.problems:
+                continue  # filed there because it could not be read
             # Somebody else's visit and one that never was are the same to this organisation.
             is_here = owners.get(operation.visit, self.org_id) == self.org_id
             is_known = operation.visit in owners or (operation.author, operation.visit) in assigned
@@ -199,7 +199,11 @@ class Intake:
 
     def _opened(self, items: Sequence[Incoming]) -> set[tuple[str, str]]:
         """Who opens which visit that nobody had before, as pairs of ids."""
-        openings = [item.operation for item in items if item.operation.kind == OPENING]
+        openings = [
+            item.operation
+            for item in items
+            if item.operation.kind == OPENING and "operation.malformed" not in item.problems
+        ]
         if not openings:
             return set()
         ids = {operation.visit for operation in openings}
@@ -211,11 +215,27 @@ class Intake:
             )
         )
         taken.update(id_ for id_ in ids if held[id_])
+        taken.add(self.org_id)  # where the desk finds what nobody could place
+        first = self._opened_before(ids)
         return {
             (operation.author, operation.visit)
             for operation in openings
             if operation.visit not in taken
+            and first.get(operation.visit, operation.author) == operation.author
         }
+
+    def _opened_before(self, visit_ids: Collection[str]) -> dict[str, str]:
+        """Who opened each of these visits already, be it kept apart as yet."""
+        rows = db.session.execute(
+            select(journal.c.visit_id, journal.c.author_id)
+            .where(
+                journal.c.org_id == self.org_id,
+                journal.c.visit_id.in_(visit_ids),
+                journal.c.kind == OPENING,
+            )
+            .order_by(journal.c.received_ms.desc(), journal.c.id.desc())
+        )
+        return {row.visit_id: row.author_id for row in rows}
 
     def _people(self, ids: set[str]) -> dict[str, Person]:
         rows = db.session.scalars(

@@ -397,9 +397,10 @@ def received_of(visit: Visit) -> list[Received]:
 
 
 def _receipt(item: Incoming) -> Receipt:
-    if item.outcome == "duplicate":
-        return Receipt(item.called, "duplicate")
     reasons = dict.fromkeys(problem.partition("=")[0] for problem in item.problems)
+    if item.outcome == "duplicate":
+        # Of a copy that was damaged the same way twice; otherwise the first receipt said it all.
+        reasons = dict.fromkeys(reasons.keys() & {"operation.hash-mismatch"})
     return Receipt(item.called, item.outcome, tuple(reasons))
 
 

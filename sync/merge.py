@@ -42,7 +42,10 @@ REOPENED = ("cancellation", "dismissal", "release", "resolution")
 OPENING = "opening"
 """An engineer begins a visit that the office knows nothing of: his until the desk assigns it."""
 
-UNCALLED = ("author.out-of-scope", "author.role")
+NO_WORK = ("remark", "proposal", OPENING)
+"""Entries on a cancelled visit that are no work on it."""
+
+UNCALLED = ("author.out-of-scope", "author.role", "visit.unknown")
 """Who opens a visit that is there already would get it by that: such an opening is left out."""
 
 _INSTANT = re.compile(
@@ -146,7 +149,7 @@ def _status(
     standing: list[dict[str, Any]],
     signed: list[dict[str, Any]],
 ) -> str:
-    field_work = [entry for entry in standing if entry["kind"] not in ("remark", "proposal")]
+    field_work = [entry for entry in standing if entry["kind"] not in NO_WORK]
     if "cancellation" in state["fields"] and not field_work:
         return "cancelled"
     review = state["fields"].get("review")
@@ -481,7 +484,7 @@ class _Folder:
                 self.flag("part.serial-twice", entry["id"], {"serial": serial})
             installed[serial] = entry["id"]
         cancellation = state["fields"].get("cancellation")
-        field_work = [entry for entry in standing if entry["kind"] not in ("remark", "proposal")]
+        field_work = [entry for entry in standing if entry["kind"] not in NO_WORK]
         if cancellation and field_work:
             self.flag("visit.work-on-cancelled", field_work[-1]["id"])
         review = state["fields"].get("review")

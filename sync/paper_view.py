@@ -81,7 +81,7 @@ class PaperView:
             {key: value for key, value in (paper["signature"] or {}).items() if key != "strokes"}
         )
         self.given = {"number": None, "request": None} | self._clean(dict(paper.get("given", {})))
-        self.refusal = self._clean(paper["refusal"]) if paper["refusal"] else None
+        self.refusal = self._refused(paper["refusal"]) if paper["refusal"] else None
         # what the customer was asked about comes first when the paper's room is short
         for path in self._fields:
             kind = path.split("/")[0]
@@ -119,6 +119,12 @@ class PaperView:
                 limit = catalogue.PARAGRAPH
                 self._told[path] = [self._text(_plain(value), limit) for value in told]
         return self._told[path]
+
+    def _refused(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """A refusal's texts; what was left empty, or is no text, is empty."""
+        names = [field.name for field in catalogue.kind_named("refusal").fields]
+        said: dict[str, Any] = self._clean({name: value.get(name) for name in names})
+        return {name: text if isinstance(text, str) else "" for name, text in said.items()}
 
     def opening(self) -> dict[str, Any]:
         """What was said where the visit was opened; all empty when it had a work order."""

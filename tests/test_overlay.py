@@ -202,9 +202,7 @@ def generate(chance: random.Random) -> tuple[list[Body], list[Body]]:
     new: list[Body] = []
     for number in range(len(held) + 1, len(held) + chance.randint(1, 8) + 1):
         new.append(operation(chance, number, ERIN, held + new, state_of(*held, *new)))
-    shuffled = list(new)
-    chance.shuffle(shuffled)
-    return held, shuffled
+    return held, sorted(new, key=lambda body: body["n"])
 
 
 def operation(

@@ -15,6 +15,7 @@ from sqlalchemy import Row, func, select, text
 from fieldapp.access import needs, signed_in
 from fieldapp.desk.conflicts import conflicts_of
 from fieldapp.desk.flags import flags_of, quarantine_of
+from fieldapp.desk.opened import opening_of
 from fieldapp.desk.pages import DESK, bp, desk_page
 from fieldapp.desk.seen import Seen, rows_named, seen_among
 from fieldapp.desk.timeline import Line, timeline
@@ -55,6 +56,7 @@ def show_inbox() -> ResponseReturnValue:
         "desk/inbox.html",
         policy_of(org_id),
         items=_items(org_id, visits),
+        opening_of=opening_of,
         lately=_lately(decided),
         page=page,
         pages=pages,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sync.catalogue import kind_named
 from sync.merge import OPENING, standing_entries
 
 WORK_ORDERS = "work-orders"
@@ -12,12 +13,11 @@ WORK_ORDERS = "work-orders"
 
 
 def opening_of(state: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the engineer said when he opened the visit, and ``at``; empty when nobody did.
+    """What the engineer said when he opened the visit, and ``at``; all empty when nobody did.
 
     Only texts: phones send what they like.
     """
     entries = standing_entries(state, OPENING) if state else []
-    if not entries:
-        return {}
-    value = entries[-1]["value"] | {"at": entries[-1]["at"]}
-    return {name: text for name, text in value.items() if isinstance(text, str)}
+    value = entries[-1]["value"] | {"at": entries[-1]["at"]} if entries else {}
+    names = [*(field.name for field in kind_named(OPENING).fields), "at"]
+    return {name: text if isinstance(text := value.get(name), str) else "" for name in names}

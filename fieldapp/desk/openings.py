@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from fieldapp.access import desk_visit_for, needs
-from fieldapp.context import visits_beside
+from fieldapp.context import visits_at
 from fieldapp.desk.opened import WORK_ORDERS
 from fieldapp.desk.pages import DESK, bp
 from fieldapp.desk.review import review_page
@@ -45,7 +45,8 @@ def give_work_order(opened: Unit, visit_id: str, order: WorkOrder) -> None:
 
     Raises Problem("form.stale") when somebody gave it one meanwhile.
     """
-    opened.hold([visit_id])
+    beside = visits_at(db.session, [order.request])
+    opened.hold([visit_id, *beside])
     visit = db.session.get_one(Visit, visit_id, populate_existing=True)
     if visit.work_order_id is not None:
         raise Problem("form.stale")
@@ -53,5 +54,5 @@ def give_work_order(opened: Unit, visit_id: str, order: WorkOrder) -> None:
     db.session.flush()
     opened.refresh(visit_id)
     # It has become history, and its loaners are out, for the visits of the same asset.
-    for id_ in visits_beside(db.session, [visit_id]):
+    for id_ in beside:
         opened.touch(id_)

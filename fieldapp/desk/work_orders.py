@@ -30,7 +30,7 @@ from fieldapp.desk.openings import give_work_order
 from fieldapp.desk.pages import DESK, LANGUAGE_NAMES, bp, desk_page, engineers_of
 from fieldapp.desk.seen import refill
 from fieldapp.formats import Offsets
-from fieldapp.forms import read_value, write_form
+from fieldapp.forms import read_heads, read_value, read_was, write_form
 from fieldapp.ids import is_id, mint_id
 from fieldapp.models import (
     Contact,
@@ -43,6 +43,7 @@ from fieldapp.models import (
 from fieldapp.perform import Unit, unit
 from fieldapp.policies import Policy
 from fieldapp.presentation import policy_of
+from sync.canonical import canonical
 from sync.catalogue import N_, Field, kind_named
 from sync.glyphs import coverage
 from sync.operation import iso
@@ -82,12 +83,15 @@ class NewOrder:
     """What the form of a new work order says, and what is wrong with it.
 
     ``contact`` holds the fields of a new contact, whose names in the form begin with ``contact_``.
+    ``heads`` and ``was`` are what it showed of a visit that is there already.
     """
 
     place: Place | None
     value: dict[str, Any]
     contact: dict[str, Any]
     findings: list[Finding]
+    heads: dict[str, list[str]]
+    was: dict[str, Any]
 
 
 @bp.get("/work-orders/new")
@@ -181,7 +185,7 @@ def create_visit(order_id: str) -> ResponseReturnValue:
             made = _add_order(opened, mint_id(now), request_id, value)
             order_id = made.id
         _add_visit(opened, visit_id, order_id)
-        _plan(opened, author, visit_id, value)
+        _plan(opened, author, visit_id, value, {}, {})
     return redirect(f"/desk/work-orders/{order_id}", 303)
 
 
@@ -209,7 +213,7 @@ def read_order(posted: Mapping[str, Sequence[str]], policy: Policy, now: datetim
             finding | {"field": f"contact_{finding['field']}"}
             for finding in contact_findings(contact)
         ]
-    return NewOrder(place, value, contact, findings)
+    return NewOrder(place, value, contact, findings, read_heads(posted), read_was(posted))
 
 
 def open_order(
@@ -243,7 +247,7 @@ def open_order(
     else:
         visit_id = mint_id(opened.now)
         _add_visit(opened, visit_id, order_id)
-    _plan(opened, author, visit_id, new.value)
+    _plan(opened, author, visit_id, new.value, new.heads, new.was)
     return visit_id
 
 
@@ -311,14 +315,31 @@ def _add_visit(opened: Unit, visit_id: str, order_id: str) -> None:
     db.session.flush()
 
 
-def _plan(opened: Unit, author: Person, visit_id: str, value: Mapping[str, Any]) -> None:
-    """What the desk says of a trip: its fault, its time and who goes."""
-    fault = {field.name: value[field.name] for field in _FAULT if value.get(field.name)}
-    opened.perform("fault", visit_id, author, fault)
-    if value.get("appointment_at"):
-        opened.perform("appointment", visit_id, author, {"at": value["appointment_at"]})
+def _plan(
+    opened: Unit,
+    author: Person,
+    visit_id: str,
+    value: Mapping[str, Any],
+    heads: Mapping[str, list[str]],
+    was: Mapping[str, Any],
+) -> None:
+    """What the desk says of a trip: its fault, its time and who goes.
+
+    ``heads`` and ``was`` are what the form showed: what was said meanwhile stands beside it, and
+    what the desk left as it was is not said again.
+    """
+    fault = {
+        field.name: value[field.name]
+        for field in _FAULT
+        if value.get(field.name) and value[field.name] != was.get(field.name)
+    }
+    if fault:
+        opened.perform("fault", visit_id, author, fault, heads)
+    at = value.get("appointment_at")
+    if at and at != was.get("appointment_at"):
+        opened.perform("appointment", visit_id, author, {"at": at}, heads)
     if value.get("engineer"):
-        opened.perform("assignment", visit_id, author, complete(value))
+        opened.perform("assignment", visit_id, author, complete(value), heads)
 
 
 def _edit_for_opened(visit_id: str, now: datetime) -> ResponseReturnValue:
@@ -327,10 +348,35 @@ def _edit_for_opened(visit_id: str, now: datetime) -> ResponseReturnValue:
     if visit.work_order_id is not None:
         return redirect(f"/desk/work-orders/{visit.work_order_id}", 303)
     said = opening_of(visit.state)
-    first = _with_channel(said | {"engineer": visit.engineer_id, "reported_at": said.get("at")})
-    form = write_form(ORDER_FIELDS, first, make_offsets(g.person.organisation.zone, now))
-    form |= {"id": mint_id(now), "visit": visit.id, "q": said.get("customer", "")}
+    seen = _planned(visit.state)
+    first = said | {"engineer": visit.engineer_id, "reported_at": said["at"] or _iso(now)} | seen
+    offsets = make_offsets(g.person.organisation.zone, now)
+    form = write_form(ORDER_FIELDS, _with_channel(first), offsets)
+    form |= {"id": mint_id(now), "visit": visit.id, "q": said["customer"]}
+    form |= {"heads": canonical(_heads(visit.state)), "was": canonical(seen)}
     return _order_page(None, form, {}, 200)
+
+
+def _planned(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What a visit that is there already says in the fields of the form: its fault, who goes."""
+    fields = state.get("fields", {}) if state else {}
+    fault = {
+        field.name: fields[f"fault/{field.name}"]["value"]
+        for field in _FAULT
+        if f"fault/{field.name}" in fields
+    }
+    assigned = fields["assignment"]["value"] if "assignment" in fields else None
+    planned = fault | (dict(assigned) if isinstance(assigned, Mapping) else {})
+    if "appointment/at" in fields:
+        planned["appointment_at"] = fields["appointment/at"]["value"]
+    return planned
+
+
+def _heads(state: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The heads of the paths that the form is about."""
+    fields = state.get("fields", {}) if state else {}
+    paths = [*(f"fault/{field.name}" for field in _FAULT), "appointment/at", "assignment"]
+    return {path: fields[path]["heads"] for path in paths if path in fields}
 
 
 def _with_channel(first: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import { day } from "./format.js"
 import { onlyChanged, readHeads, readValue, readWas, writeForm } from "./forms.js"
 import { catalogue, coverage, headers, messages, onPaper } from "./generated.js"
 import { missing } from "./missing.js"
-import { formPage, page, seeOther, syncPage, visitPage, visitsPage } from "./pages.js"
+import { currentLanguage, formPage, page, seeOther, syncPage, visitPage, visitsPage } from "./pages.js"
 import { newId, perform, sign } from "./perform.js"
 import { Problem } from "./problem.js"
 import { get, post, put } from "./routes.js"
@@ -107,7 +107,7 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
     return editPage(person, state, kind, about, shown, readWas(posted), findings, 422)
   }
   let heads = readHeads(posted)
-  if (kind.policy === "sign") value = await sign(state, value)
+  if (kind.policy === "sign") value = await sign(state, value, await currentLanguage())
   else if (["set", "correction"].includes(kind.policy)) value = onlyChanged(fields, value, posted)
   if (kind.policy === "correction") {
     ;[value, heads] = correction(entryOf(state, about), value, heads)

@@ -8,10 +8,11 @@
 import { canonical } from "./canonical.js"
 import { minutes as minutesBetween } from "./format.js"
 
+const NO_WORK = ["remark", "proposal", "opening"] // entries on a cancelled visit that are no work on it
 const LAST_SECOND = 253_370_764_799 // 9998-12-31T23:59:59Z, the last that format.js can show
 
 /**
- * A new state: `state` after `operations`, in the order of their counters.
+ * A new state: `state` after `operations`, in the order in which they were made.
  * @param {any} state as docs/state.md describes it
  * @param {any[]} operations envelopes
  * @param {Record<string, any>} catalogue kinds by name
@@ -25,8 +26,7 @@ export function overlay(state, operations, catalogue, sent = false) {
       ...entry.voids.map((each) => each.operation),
     ]),
   )
-  const ordered = [...operations].sort((a, b) => a.n - b.n || (a.id < b.id ? -1 : 1))
-  for (const operation of ordered) {
+  for (const operation of operations) {
     if (!held.has(operation.id)) apply(changed, operation, catalogue, sent)
     held.add(operation.id)
   }
@@ -165,7 +165,7 @@ function mark(state, catalogue) {
 }
 
 function status(state, standing, ofKind) {
-  const fieldWork = standing.filter((entry) => !["remark", "proposal"].includes(entry.kind))
+  const fieldWork = standing.filter((entry) => !NO_WORK.includes(entry.kind))
   if (state.fields.cancellation && fieldWork.length === 0) return "cancelled"
   const review = state.fields.review
   if (review) {

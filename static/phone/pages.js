@@ -70,8 +70,13 @@ export async function page(template, args, status = 200) {
 }
 
 export async function htmlOf(template, args) {
-  const lang = args.lang || ((await readSetting("language")) ?? "zh_CN")
+  const lang = args.lang || (await currentLanguage())
   return render(templates, template, { ...args, ...localised(lang) }, { filters: FILTERS, messages })
+}
+
+/** The reader's language. */
+export async function currentLanguage() {
+  return (await readSetting("language")) ?? "zh_CN"
 }
 
 /** Catalogue and sentences in a language: what every page is given. */

@@ -51,8 +51,11 @@ export async function hashed(body) {
   return { ...body, hash: await hashOf(body) }
 }
 
-/** A signature's value with what it stands on: frontier, snapshot, digest, language, token. */
-export async function sign(state, value) {
+/**
+ * A signature's value with what it stands on: frontier, snapshot, digest, language, token.
+ * `language` is that of the page, where the office knows none of the customer's.
+ */
+export async function sign(state, value, language) {
   const text = snapshotText(facts(state, onPaper), state.context)
   return {
     ...value,
@@ -60,7 +63,7 @@ export async function sign(state, value) {
     snapshot: text,
     digest: await sha256(text),
     context_sha256: await sha256(canonical(state.context)),
-    language: state.context.contact.language,
+    language: state.context.contact.language || language,
     token: hex(crypto.getRandomValues(new Uint8Array(16))),
   }
 }

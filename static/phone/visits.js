@@ -83,7 +83,7 @@ function shown(person, row, operations, unsentPhotos, paused) {
   const [held, unsent] = [bodies("held"), bodies("unsent")]
   let state = row.state
   if (held.length) state = overlay(state, held, catalogue, true)
-  if (unsent.length) state = overlay(state, [...unsent, ...ahead(operations, unsent)], catalogue, false)
+  if (unsent.length) state = overlay(state, withThoseAhead(operations), catalogue, false)
   const photos = unsentPhotos.filter((photo) => photo.visit === row.visit).length
   const pulled = row.state.sync
   return {
@@ -100,13 +100,16 @@ function shown(person, row, operations, unsentPhotos, paused) {
   }
 }
 
-/** What the office has about operations that it has not: it cannot show what became of them. */
-function ahead(operations, unsent) {
-  const missing = new Set(unsent.map((body) => body.id))
+/**
+ * What is unsent, and what the office has about it already: it cannot show what became of an
+ * operation that it has not. In the order of the outbox.
+ */
+function withThoseAhead(operations) {
+  const unsent = operations.filter((each) => each.state === "unsent")
+  const missing = new Set(unsent.map(({ body }) => body.id))
   return operations
-    .filter((each) => each.state !== "unsent")
+    .filter(({ state, body }) => state === "unsent" || about(body).some((id) => missing.has(id)))
     .map((each) => each.body)
-    .filter((body) => about(body).some((id) => missing.has(id)))
 }
 
 /** The operations that one strikes out, corrects or takes the place of. */

@@ -229,9 +229,11 @@ def opened_on_site() -> Iterator[tuple[str, dict[str, Any]]]:
                 context[key] |= blank
             context |= {"asset": None, "history": [], "loaners": [], "targets": []}
             yield f"opened on site: {name}, {status}", state
-    state = copy.deepcopy(state)
-    state["entries"] = []
-    yield "no work order and nothing said", state
+    for name, entries in {
+        "no more than a customer said": [entry_of(OPENING, 1, {"customer": "Harbour"})],
+        "no work order and nothing said": [],
+    }.items():
+        yield name, copy.deepcopy(state) | {"entries": entries}
 
 
 def states() -> list[tuple[str, dict[str, Any]]]:

@@ -142,15 +142,16 @@ def test_the_blank_visit_is_told_once(erin_phone):
     assert blank["state"]["visit"]["id"] == ""
     assert blank["state"]["context"]["organisation"]["name"] == "Brook Alarms"
     assert erin_phone.pull(blank=blank["sha256"])["blank"] is None
-    assert erin_phone.pull(blank="no hash of ours")["blank"] is None  # nothing changed
+    assert erin_phone.pull(blank="0" * 64)["blank"] == blank
 
 
-def test_the_blank_visit_is_told_anew_when_something_changed_and_it_differs(
+def test_the_blank_visit_of_who_has_others_is_looked_up_when_they_change(
     app, visit, dana, erin_phone
 ):
     blank = erin_phone.pull()["blank"]
     at_desk(app, dana, visit, ("remark", {"text": "call first"}))
     assert erin_phone.pull(blank=blank["sha256"])["blank"] is None
+    assert erin_phone.pull(blank="0" * 64)["blank"] is None
     at_desk(app, dana, visit, ("remark", {"text": "call first, please"}))
     assert erin_phone.pull(blank="0" * 64)["blank"] == blank
 
@@ -233,3 +234,87 @@ def test_the_paper_says_what_was_signed_and_the_number_that_came_later(
     text = " ".join(said.stdout.decode().split())
     for part in (number, "Harbour Cold Store", "Gate 3, 8 Quay Road", "138-0000-0001", "Cleo Ash"):
         assert part in text
+
+
+@pytest.mark.parametrize("left_out", ["contact_phone", "text", "customer"])
+def test_what_was_not_said_breaks_no_page(app, new, erin, dana, erin_phone, client_of, left_out):
+    said = {name: text for name, text in OPENING.items() if name != left_out}
+    erin_phone.push(erin_phone.operation("opening", new, said))
+    assert client_of(erin).get(f"/visits/{new}").status_code == 200
+    desk = client_of(dana)
+    for path in (f"/desk/visits/{new}", f"/desk/work-orders/new?visit={new}", "/desk/inbox"):
+        assert desk.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("value", [None, ["a"], 7, {"b": 1}])
+def test_what_a_broken_phone_says_breaks_no_page(
+    app, new, erin, dana, erin_phone, client_of, value
+):
+    erin_phone.push(erin_phone.operation("opening", new, dict.fromkeys(OPENING, value)))
+    assert client_of(erin).get(f"/visits/{new}").status_code == 200
+    desk = client_of(dana)
+    for path in (f"/desk/visits/{new}", f"/desk/work-orders/new?visit={new}", "/desk/inbox"):
+        assert desk.get(path).status_code == 200
+
+
+def test_the_organisations_own_id_is_no_visit_to_open(app, erin, eli, erin_phone, phone_of):
+    phone = phone_of(eli)
+    for each in (erin_phone, phone):
+        body = each.operation("opening", erin.org_id, OPENING)
+        ((state, reasons),) = each.receipts(body)
+        assert (state, reasons) == ("flagged", ["visit.unknown"] if each is erin_phone else reasons)
+        each.pull()
+        assert each.visits == {}
+    assert openings(app, erin.org_id) == []
+
+
+def test_what_is_no_opening_vouches_for_nothing(app, new, erin_phone):
+    broken = erin_phone.operation("opening", new, None)
+    told = erin_phone.receipts(broken, erin_phone.note(new))
+    assert told[1] == ("flagged", ["visit.unknown"])
+    erin_phone.pull()
+    assert erin_phone.visits == {}
+
+
+def test_a_quarantined_opening_keeps_others_out(app, new, erin, eli, erin_phone, phone_of):
+    with app.app_context():
+        db.session.get_one(Device, erin_phone.device).revoked_at = datetime.now(UTC)
+        db.session.commit()
+    erin_phone.push(erin_phone.operation("opening", new, OPENING))
+    phone = phone_of(eli)
+    body = phone.operation("opening", new, OPENING)
+    assert phone.receipts(body) == [("flagged", ["author.out-of-scope"])]
+    assert openings(app, new) == []
+
+
+def test_the_desk_cancels_what_was_opened_by_mistake(app, opened, dana):
+    at_desk(app, dana, opened, ("cancellation", {"reason": "opened twice"}))
+    state = state_of(app, opened)
+    assert (state["visit"]["status"], state["flags"]) == ("cancelled", [])
+
+
+def test_work_on_a_cancelled_visit_is_seen_all_the_same(app, opened, dana, erin_phone):
+    at_desk(app, dana, opened, ("cancellation", {"reason": "opened twice"}))
+    erin_phone.push(erin_phone.operation("arrival", opened, {"outcome": "present"}))
+    assert flags_of(app, opened) == ["visit.work-on-cancelled"]
+
+
+def test_the_customer_reads_what_the_engineer_reads_while_nobody_knows_better(
+    app, opened, erin, client_of
+):
+    page = client_of(erin).get(f"/visits/{opened}/signatures").text
+    assert '<html lang="en"' in page
+    state = state_of(app, opened) | {"context": {"contact": {"language": ""}}}
+    assert sign(state, CLEO, "en")["language"] == "en"
+
+
+def test_a_visit_that_got_its_number_stays_among_todays_while_it_is_worked_on(
+    app, opened, visit, dana, erin, erin_phone, client_of
+):
+    erin_phone.push(erin_phone.operation("arrival", opened, {"outcome": "present"}))
+    client_of(dana).post(
+        f"/desk/visits/{opened}/work-orders", data={"number": "PG-1"}, headers=PAGE
+    )
+    today, _, other = client_of(erin).get("/visits").text.partition("Other days")
+    assert opened in today
+    assert opened not in other

@@ -14,7 +14,7 @@ import rfc8785
 from sync import catalogue
 
 DESK_DOUBTS = {"author.not-owner", "author.out-of-scope", "author.role", "device.revoked"}
-UNCALLED = {"author.out-of-scope", "author.role"}
+UNCALLED = {"author.out-of-scope", "author.role", "visit.unknown"}
 QUARANTINE = {"author.not-owner", "device.revoked"}
 UNDONE_BY_REOPENING = ("resolution", "dismissal", "release", "cancellation")
 

@@ -14,13 +14,13 @@ from sync.operation import by_code_unit, iso
 
 
 def overlay(state, operations, sent):
-    """A new state: ``state`` after ``operations``, in the order of their counters."""
+    """A new state: ``state`` after ``operations``, in the order in which they were made."""
     changed = copy.deepcopy(state)
     held = set()
     for entry in changed["entries"] + changed["signatures"]:
         held.add(entry["id"])
         held.update(void["operation"] for void in entry["voids"])
-    for operation in sorted(operations, key=lambda body: (body["n"], body["id"])):
+    for operation in operations:
         if operation["id"] not in held:
             _apply(changed, operation, sent)
         held.add(operation["id"])

@@ -225,11 +225,12 @@ def waiting_visits(operations, photos):
     return {item["visit"] for item in [*rows, *(p for p in photos if not p["sent"])]}
 
 
-def ahead(rows, unsent):
-    """What the office has about operations that it has not."""
-    missing = {body["id"] for body in unsent}
-    bodies = [row["body"] for row in rows if row["state"] != "unsent"]
-    return [body for body in bodies if missing & set(about(body))]
+def with_those_ahead(rows):
+    """What is unsent, and what the office has about it already."""
+    missing = {row["body"]["id"] for row in rows if row["state"] == "unsent"}
+    return [
+        row["body"] for row in rows if row["state"] == "unsent" or missing & set(about(row["body"]))
+    ]
 
 
 def about(body):
@@ -622,7 +623,7 @@ class Phone:
         if held:
             state = overlay(state, held, True)
         if unsent:
-            state = overlay(state, unsent + ahead(operations, unsent), False)
+            state = overlay(state, with_those_ahead(operations), False)
         return state
 
     # What happens to phones

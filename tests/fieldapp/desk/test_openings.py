@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from html import unescape
 
 import pytest
 from sqlalchemy import func, select
@@ -43,7 +44,8 @@ def order(place):
 
 def form_of(page):
     """What the form on a page of a new work order would post as it stands."""
-    found = dict(re.findall(r'<input type="hidden" name="(id|visit)" value="([^"]+)"', page))
+    hidden = re.findall(r'<input type="hidden" name="(id|visit|heads|was)" value="([^"]+)"', page)
+    found = {name: unescape(text) for name, text in hidden}
     found["text"] = re.search(r"<textarea[^>]*name=\"text\"[^>]*>\s*([^<]*)<", page)[1]
     for name in ("job_type", "engineer", "channel"):
         block = re.search(rf'<select[^>]*name="{name}".*?</select>', page, re.DOTALL)[0]
@@ -154,3 +156,34 @@ def test_it_becomes_history_for_the_visits_beside_it(opened, order, organisation
     with unit(org_id, datetime.now(UTC)) as work:
         give_work_order(work, opened, db.session.get_one(WorkOrder, order))
     assert db.session.get_one(Visit, beside.id, populate_existing=True).rev > rev
+
+
+def test_what_the_engineer_said_since_is_shown_and_not_overwritten(opened, place, erin, dana_desk):
+    def says(text, heads):
+        with unit(org_id, datetime.now(UTC)) as work:
+            person = db.session.get_one(type(erin), erin_id)
+            work.perform("fault", opened, person, {"text": text}, {"fault/text": heads})
+
+    org_id, erin_id = erin.org_id, erin.id
+    says("smoke in the switch room", [])
+    form = form_of(dana_desk.get(f"/desk/work-orders/new?visit={opened}").text)
+    assert form["text"] == "smoke in the switch room"
+    head = db.session.get_one(Visit, opened).state["fields"]["fault/text"]["heads"]
+    says("fire in the switch room", head)
+    form |= {"customer": place.customer.id, "site": place.site.id, "contact": place.contact.id}
+    assert dana_desk.post("/desk/work-orders/new", data=form | {"asset": ""}).status_code == 303
+    cell = db.session.get_one(Visit, opened).state["fields"]["fault/text"]
+    assert (cell["value"], cell["conflict"]) == ("fire in the switch room", False)
+
+
+def test_what_both_said_at_once_stands_side_by_side(opened, place, erin, dana_desk):
+    org_id, erin_id = erin.org_id, erin.id
+    form = form_of(dana_desk.get(f"/desk/work-orders/new?visit={opened}").text)
+    with unit(org_id, datetime.now(UTC)) as work:
+        person = db.session.get_one(type(erin), erin_id)
+        work.perform("fault", opened, person, {"text": "smoke in the switch room"}, {})
+    form |= {"customer": place.customer.id, "site": place.site.id, "contact": place.contact.id}
+    assert dana_desk.post("/desk/work-orders/new", data=form | {"asset": ""}).status_code == 303
+    cell = db.session.get_one(Visit, opened).state["fields"]["fault/text"]
+    assert cell["conflict"]
+    assert {side["value"] for side in cell["sides"]} == {SAID["text"], "smoke in the switch room"}

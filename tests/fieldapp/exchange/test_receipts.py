@@ -304,3 +304,14 @@ def test_nothing_happened_after_it_was_received(app, visit, erin_phone):
     note = erin_phone.note(visit, wall=now_ms() + 3 * 60 * MINUTE)
     erin_phone.push(note)
     assert held(app, id=note["id"])[0].corrected_ms <= now_ms()
+
+
+def test_a_copy_damaged_the_same_way_twice_is_not_taken_for_the_whole_one(app, visit, erin_phone):
+    body = erin_phone.note(visit, "as Erin wrote it")
+    damaged = body | {"value": {"text": "damaged"}}
+    erin_phone.push(damaged)
+    assert erin_phone.receipts(damaged) == [("duplicate", ["operation.hash-mismatch"])]
+    erin_phone.push(body)
+    assert erin_phone.receipts(body) == [("duplicate", [])]
+    (entry,) = state_of(app, visit)["entries"]
+    assert entry["value"]["text"] == "as Erin wrote it"

@@ -105,6 +105,16 @@ def test_a_refusal_gets_its_paper_once_erin_left(app, refused):
     assert outcome(app, pdf) == "genuine"
 
 
+def test_a_refusal_of_which_only_the_reason_is_known_gets_its_paper(app, visit, erin_phone, work):
+    erin_phone.push(
+        erin_phone.operation("refusal", visit, {"reason": "disputes"}),
+        erin_phone.operation("leaving", visit, {}),
+    )
+    work()
+    ((_, pdf),) = papers(app, visit)
+    assert "Refusal to sign" in text_of(pdf)
+
+
 def test_what_the_office_knows_better_alone_revises_no_refusal(app, refused, erin, dana, work):
     with app.app_context():
         for contact in db.session.scalars(select(Contact)):
