@@ -21,7 +21,7 @@ from fieldapp.languages import LANGUAGES, current_language
 from fieldapp.models import Visit, db
 from fieldapp.perform import unit
 from fieldapp.policies import Policy
-from fieldapp.presentation import blank, policy_of, present, visits_of
+from fieldapp.presentation import blank_visit, policy_of, present, visits_of
 from sync import catalogue
 from sync.canonical import canonical, sha256
 from sync.glyphs import coverage
@@ -211,7 +211,7 @@ def _blank(visit_id: str) -> State:
     """The state of a visit that nobody knows yet; Problem("visit.not-found") for no id."""
     if not is_id(visit_id):
         raise Problem("visit.not-found")
-    state = blank(g.person, datetime.now(UTC))
+    state = present([blank_visit(g.person)], g.person, datetime.now(UTC))[0]
     return state | {"visit": state["visit"] | {"id": visit_id}}
 
 

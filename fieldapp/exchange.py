@@ -10,12 +10,12 @@ from flask import Blueprint, Response, current_app, g, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from fieldapp import blobs, phones, presentation
+from fieldapp import blobs, phones
 from fieldapp.access import device_of_request, enrol_device, needs, signed_in
 from fieldapp.database import begin_reading, begin_writing
-from fieldapp.models import Device, Organisation, Person, Visit, db
+from fieldapp.models import Device, Organisation, Visit, db
 from fieldapp.perform import Receipt, unit
-from fieldapp.presentation import policy_of, present
+from fieldapp.presentation import State, blank_visit, policy_of, present
 from sync import clock, protocol, scope
 from sync.canonical import canonical, sha256
 from sync.problems import Problem
@@ -129,11 +129,12 @@ def create_pull() -> ResponseReturnValue:
     visits = list(db.session.scalars(select(Visit).where(Visit.id.in_(page.changed))))
     # Before presenting, which ends the transaction: a later revision would belong to another state.
     rev = {visit.id: visit.rev for visit in visits}
-    states = present(visits, person, now)
     # What a blank visit holds follows what other visits do: where there are any, it need not be
     # looked up for each poll.
-    is_asked = bool(states) or not held or not body.get("blank")
-    blank = _blank(person, body.get("blank"), now) if is_asked else None
+    is_asked = bool(visits) or not held or not body.get("blank")
+    blanks = [blank_visit(person)] if is_asked else []
+    states = present([*visits, *blanks], person, now)
+    blank = _blank(states.pop(), body.get("blank")) if blanks else None
     return _answer(
         {
             "epoch": epoch,
@@ -190,9 +191,8 @@ def _difference(
     return scope.Page(changed, [(id_, "unassigned") for id_ in removed], cursor, False)
 
 
-def _blank(person: Person, known: Any, now: datetime) -> dict[str, Any] | None:
+def _blank(state: State, known: Any) -> dict[str, Any] | None:
     """What a phone shows of a visit that it opens itself; None when it holds that already."""
-    state = presentation.blank(person, now)
     name = sha256(canonical(state))
     return {"sha256": name, "state": state} if name != known else None
 

@@ -56,12 +56,12 @@ def present(
     return states
 
 
-def blank(person: Person, now: datetime) -> State:
-    """The state of a visit that nobody knows yet, for ``person`` to open: its id is empty.
+def blank_visit(person: Person) -> Visit:
+    """A visit that nobody knows yet, for ``person`` to open: its id is empty, it is never stored.
 
     Its context is remembered as any other: a customer may sign before the office hears of it.
     """
-    return present([Visit(id="", org_id=person.org_id, engineer_id=person.id)], person, now)[0]
+    return Visit(id="", org_id=person.org_id, engineer_id=person.id)
 
 
 def visits_of(person: Person) -> list[Visit]:

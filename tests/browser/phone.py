@@ -25,6 +25,20 @@ OPENING = {
 """What 李强 enters at a customer's whom nobody planned to visit."""
 
 
+_OUTBOX = """async (name) => {
+  const db = await new Promise((resolve) => {
+    const asked = indexedDB.open(name)
+    asked.onsuccess = () => resolve(asked.result)
+  })
+  const rows = await new Promise((resolve) => {
+    const asked = db.transaction("outbox").objectStore("outbox").getAll()
+    asked.onsuccess = () => resolve(asked.result)
+  })
+  db.close()
+  return rows
+}"""
+
+
 class Phone:
     """One engineer's phone.  It fails its test when a page logs an error."""
 
@@ -149,6 +163,13 @@ class Phone:
         while not is_so():
             assert time.monotonic() < deadline, "it never came to be so"
             self.page.wait_for_timeout(100)
+
+    def outbox(self, account: str) -> list[dict[str, Any]]:
+        """The rows that this phone keeps for somebody, by counter."""
+        with self.server.office():
+            name = f"fieldapp-{self.server.person(account).id}"
+        rows: list[dict[str, Any]] = self.page.evaluate(_OUTBOX, name)
+        return sorted(rows, key=lambda row: row["n"])
 
     def sync_now(self) -> None:
         """Send and fetch as the button of the sync page does, then look at what came of it."""

@@ -237,21 +237,6 @@ def test_a_window_that_holds_the_store_back_is_named(liqiang_phone: Phone, serve
     phone.sees("今天")
 
 
-APPS = """async (name) => {
-  const db = await new Promise((resolve) => {
-    const asked = indexedDB.open(name)
-    asked.onsuccess = () => resolve(asked.result)
-  })
-  const rows = await new Promise((resolve) => {
-    const asked = db.transaction("outbox").objectStore("outbox").getAll()
-    asked.onsuccess = () => resolve(asked.result)
-  })
-  db.close()
-  return rows.sort((a, b) => a.n - b.n).map((row) => row.body.app)
-}"""
-"""Which versions of the app made the operations of the outbox."""
-
-
 def test_a_new_worker_waits_while_a_form_is_half_typed(liqiang_phone: Phone, server: Server):
     phone, visit = liqiang_phone, server.visit_of("liqiang")
     phone.open(f"/visits/{visit}/notes")
@@ -277,7 +262,8 @@ def test_a_new_worker_waits_while_a_form_is_half_typed(liqiang_phone: Phone, ser
     phone.sync_now()
     assert note_texts(server, visit) == ["写到一半"]
     phone.record(visit, "notes", text="新版本的记录")
-    assert phone.page.evaluate(APPS, database(server)) == [fieldapp.__version__, "99.0"]
+    apps = [row["body"]["app"] for row in phone.outbox("liqiang")]
+    assert apps == [fieldapp.__version__, "99.0"]
 
 
 def test_a_fault_of_the_app_is_not_taken_for_a_lost_line(liqiang_phone: Phone, server: Server):

@@ -38,19 +38,6 @@ SEND = """async () => {
   await fetch("/visits/sync", { method: "POST", body, redirect: "manual" })
 }"""
 
-OUTBOX = """async (name) => {
-  const db = await new Promise((resolve) => {
-    const asked = indexedDB.open(name)
-    asked.onsuccess = () => resolve(asked.result)
-  })
-  const rows = await new Promise((resolve) => {
-    const asked = db.transaction("outbox").objectStore("outbox").getAll()
-    asked.onsuccess = () => resolve(asked.result)
-  })
-  db.close()
-  return rows.map(({ id, n, state }) => ({ id, n, state }))
-}"""
-
 
 def moments() -> Iterator[Moment]:
     """When each of the servers dies; every eighth has answered a push before."""
@@ -69,8 +56,6 @@ class Notes:
         self.phone, self.server = phone, server
         self.visits = [server.visit_of("liqiang", index) for index in range(2)]
         self.saved: dict[str, list[str]] = {visit: [] for visit in self.visits}
-        with server.office():
-            self.database = f"fieldapp-{server.person('liqiang').id}"
 
     @property
     def count(self) -> int:
@@ -89,8 +74,8 @@ class Notes:
         self.phone.page.evaluate(SEND)
 
     def outbox(self) -> list[dict[str, Any]]:
-        """Every operation the phone keeps: id, counter and state."""
-        return list(self.phone.page.evaluate(OUTBOX, self.database))
+        """Every operation the phone keeps."""
+        return self.phone.outbox("liqiang")
 
     def unsent(self) -> set[str]:
         """Ids of what has no receipt."""

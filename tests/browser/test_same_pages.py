@@ -289,7 +289,7 @@ class Flask:
         self.policy = load_policy("alarm")
         self.state: dict[str, Any] = {}
         monkeypatch.setattr(engineer, "present", lambda *_: [copy.deepcopy(self.state)])
-        monkeypatch.setattr(engineer, "blank", lambda *_: copy.deepcopy(self.state))
+        monkeypatch.setattr(engineer, "blank_visit", lambda *_: None)
         monkeypatch.setattr(engineer, "_is_opened", lambda *_: False)
         monkeypatch.setattr(engineer, "visits_of", lambda *_: [])
         monkeypatch.setattr(engineer, "visit_for", lambda *_: None)

@@ -81,7 +81,7 @@ def told(done):
     return done.stderr.strip().splitlines()[-1]
 
 
-COMMANDS = ["demo", "doctor", "import", "init", "serve", "upgrade", "user", "verify"]
+COMMANDS = ["demo", "doctor", "import", "init", "restored", "serve", "upgrade", "user", "verify"]
 
 
 def test_help_lists_the_commands_and_makes_nothing(tmp_path):

@@ -488,15 +488,15 @@ class World:
             unsent = [each["body"] for each in own if each["state"] == "unsent"]
             if unsent:
                 state = phone.shown(person, row)
-                self._check_own(phone, state, unsent)
+                self._check_own(phone, state, unsent, [each["body"] for each in own])
                 mine = [each["body"] for each in own if each["state"] in ("held", "unsent")]
                 self._check_overlay(phone, person_id, row, state, mine)
 
-    def _check_own(self, phone, state, unsent):
+    def _check_own(self, phone, state, unsent, own):
         entries = {entry["id"]: entry for entry in state["entries"] + state["signatures"]}
         voids = {void["operation"] for entry in entries.values() for void in entry["voids"]}
         over = {
-            head for body in unsent for path, heads in body["supersedes"].items() for head in heads
+            head for body in own for path, heads in body["supersedes"].items() for head in heads
         }
         for body in unsent:
             if not catalogue.is_known(body["kind"]):
