@@ -22,7 +22,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[depth]) for depth in (2, 1, 0)]
 
 from day import DISPATCHER, ENGINEER, OTHER, Day
-from phone import Phone
+from phone import OPENING, Phone
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from server import Server
 from sqlalchemy import func, select
@@ -116,7 +116,7 @@ class Walk:
             if name == "conflict":
                 page.click(".card summary")
         for noun in FORMS:
-            if noun in (*ABOUT_AN_ENTRY, "signatures"):
+            if noun in (*ABOUT_AN_ENTRY, "openings", "signatures"):
                 continue
             for list_ in LISTS if noun == "steps" else ("",):
                 path = f"/visits/{visits['conflict']}/{noun}"
@@ -126,6 +126,15 @@ class Walk:
                 if noun not in NEVER_REFUSED:
                     self._save_empty(page)
                     yield f"{name}-refused", page
+        phone.open("/visits/new")
+        yield "form-openings", page
+        self._save_empty(page)
+        yield "form-openings-refused", page
+        for name, value in OPENING.items():
+            phone.fill(name, value)
+        page.click("form.entry-form button.save")
+        expect(page.locator("h1")).to_have_text(OPENING["customer"])
+        yield "visit-opened", page
         entry = self.day.entries["measure"]
         for noun in ABOUT_AN_ENTRY:
             phone.open(f"/visits/{visits['conflict']}/{noun}?entry={entry}")
