@@ -82,8 +82,8 @@ function shown(person, row, operations, unsentPhotos, paused) {
   const bodies = (state) => operations.filter((each) => each.state === state).map((each) => each.body)
   const [held, unsent] = [bodies("held"), bodies("unsent")]
   let state = row.state
-  if (held.length) state = overlay(state, held, catalogue, true)
-  if (unsent.length) state = overlay(state, withThoseAhead(operations), catalogue, false)
+  if (held.length) state = overlay(state, withThoseAhead("held", operations), catalogue, true)
+  if (unsent.length) state = overlay(state, withThoseAhead("unsent", operations), catalogue, false)
   const photos = unsentPhotos.filter((photo) => photo.visit === row.visit).length
   const pulled = row.state.sync
   return {
@@ -101,14 +101,15 @@ function shown(person, row, operations, unsentPhotos, paused) {
 }
 
 /**
- * What is unsent, and what the office has about it already: it cannot show what became of an
- * operation that it has not. In the order of the outbox.
+ * What the pulled state lacks, `unsent` or `held`, and what the office has about it already: it
+ * cannot show what became of an operation that it did not have. In the order of the outbox.
  */
-function withThoseAhead(operations) {
-  const unsent = operations.filter((each) => each.state === "unsent")
-  const missing = new Set(unsent.map(({ body }) => body.id))
+function withThoseAhead(lacking, operations) {
+  const lacked = operations.filter((each) => each.state === lacking)
+  const missing = new Set(lacked.map(({ body }) => body.id))
+  const isAbout = (body) => about(body).some((id) => missing.has(id))
   return operations
-    .filter(({ state, body }) => state === "unsent" || about(body).some((id) => missing.has(id)))
+    .filter(({ state, body }) => state === lacking || (state !== "unsent" && isAbout(body)))
     .map((each) => each.body)
 }
 

@@ -225,11 +225,14 @@ def waiting_visits(operations, photos):
     return {item["visit"] for item in [*rows, *(p for p in photos if not p["sent"])]}
 
 
-def with_those_ahead(rows):
-    """What is unsent, and what the office has about it already."""
-    missing = {row["body"]["id"] for row in rows if row["state"] == "unsent"}
+def with_those_ahead(lacking, rows):
+    """What the pulled state lacks, and what the office has about it already."""
+    missing = {row["body"]["id"] for row in rows if row["state"] == lacking}
     return [
-        row["body"] for row in rows if row["state"] == "unsent" or missing & set(about(row["body"]))
+        row["body"]
+        for row in rows
+        if row["state"] == lacking
+        or (row["state"] != "unsent" and missing & set(about(row["body"])))
     ]
 
 
@@ -621,9 +624,9 @@ class Phone:
         unsent = [each["body"] for each in operations if each["state"] == "unsent"]
         state = row["state"]
         if held:
-            state = overlay(state, held, True)
+            state = overlay(state, with_those_ahead("held", operations), True)
         if unsent:
-            state = overlay(state, with_those_ahead(operations), False)
+            state = overlay(state, with_those_ahead("unsent", operations), False)
         return state
 
     # What happens to phones
