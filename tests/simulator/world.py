@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from contextlib import contextmanager
+from dataclasses import replace
 
 from sqlalchemy import select, update
 
@@ -495,8 +496,7 @@ class World:
             if unsent:
                 state = phone.shown(person, row)
                 self._check_own(phone, state, unsent, [each["body"] for each in own])
-                mine = [each["body"] for each in own if each["state"] in ("held", "unsent")]
-                self._check_overlay(phone, person_id, row, state, mine)
+                self._check_overlay(phone, person_id, row, state, own)
 
     def _check_own(self, phone, state, unsent, own):
         entries = {entry["id"]: entry for entry in state["entries"] + state["signatures"]}
@@ -528,8 +528,14 @@ class World:
             found = select(journal_table.c.id).where(journal_table.c.id == id_)
             return self.restores or db.session.scalar(found) is not None
 
-    def _check_overlay(self, phone, person_id, row, state, mine):
-        """The overlay is the fold of what the phone has heard of and what it has done itself."""
+    def _check_overlay(self, phone, person_id, row, state, own):
+        """The overlay is the fold of what the phone has heard of and what it has done itself.
+
+        What it does not find in the pulled state has the time that the phone itself gives it.
+        """
+        mine = [each["body"] for each in own if each["state"] in ("held", "unsent")]
+        pulled = canonical([row["state"][part] for part in ("fields", "entries", "signatures")])
+        unfound = {each["body"]["id"] for each in own if each["body"]["id"] not in pulled}
         with self.server.app.app_context():
             epoch = db.session.get_one(Organisation, self.server.organisation).epoch
             if phone.store.read_meta(person_id, "epoch") != epoch or self.restores:
@@ -548,14 +554,24 @@ class World:
         if {held.id for held in rows} & {body["id"] for body in fresh}:
             return  # a damaged copy came first
         folded = merge.fold(
-            [journal.received(held) for held in rows]
-            + [Received(read_operation(body), body["wall"] + body["skew"]) for body in fresh],
+            [
+                _by_the_phone(found) if held.id in unfound else found
+                for held in rows
+                for found in [journal.received(held)]
+            ]
+            + [_by_the_phone(Received(read_operation(body), 0)) for body in fresh],
             row["visit"],
         )
         for part in ("fields", "entries", "signatures"):
             wanted, found = (_comparable(each[part]) for each in (folded, state))
             if wanted != found:
                 raise Violation("overlay", f"{phone.name}: {'; '.join(differences(wanted, found))}")
+
+
+def _by_the_phone(received):
+    """What was received, at the time that its phone shows."""
+    operation = received.operation
+    return replace(received, corrected_ms=operation.wall + operation.skew)
 
 
 def _comparable(part):
