@@ -516,10 +516,10 @@ def _apart(item: Received) -> dict[str, Any]:
     return said | {"value": dict(operation.value)} | _who(item)
 
 
-def _rank(item: Received) -> tuple[bool, str]:
+def _rank(item: Received) -> tuple[bool, bool, str]:
     """Of two operations with one id the lower is folded."""
-    doubted = set(item.problems) & {*DOUBTS, "operation.hash-mismatch"}
-    return bool(doubted), item.operation.hash
+    is_damaged = "operation.hash-mismatch" in item.problems
+    return is_damaged, any(code in DOUBTS for code in item.problems), item.operation.hash
 
 
 def _may_set(kind: catalogue.Kind, path: str, value: Any) -> bool:

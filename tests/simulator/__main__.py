@@ -45,6 +45,8 @@ def find(source, given):
             print(f"{played} of {given.seeds} seeds, {rate:.1f} seeds/s", flush=True)
     played, failures = told
     rate = played / (time.monotonic() - begun)
+    for seed, violation in failures:
+        print(f"seed {seed}: {violation}")
     print(f"{played} seeds on {given.database}, {rate:.1f} seeds/s, {len(failures)} failed")
     return min(seed for seed, _ in failures) if failures else None
 

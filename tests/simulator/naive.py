@@ -53,7 +53,7 @@ def counted(kept):
             continue
         if item.codes & {"operation.malformed", "operation.fold-failed"}:
             continue
-        rank = (bool(item.codes & DESK_DOUBTS) or not item.is_whole, content_of(item.body))
+        rank = (not item.is_whole, bool(item.codes & DESK_DOUBTS), content_of(item.body))
         if item.body["id"] not in best or rank < best[item.body["id"]][0]:
             best[item.body["id"]] = (rank, item)
     items = [item for _, item in best.values()]
@@ -81,10 +81,10 @@ def cells(items):
             found.setdefault(kind.name, {})[item.body["id"]] = value
         elif kind.policy in ("set", "correction"):
             for path, said in value.items():
-                owned = path.startswith(f"{kind.name}/")
+                owned = path.startswith(f"{kind.name}/") or not kind.fields
                 if kind.policy == "correction":
                     owned = path.startswith("entries/")
-                if owned or not kind.fields:
+                if owned:
                     found.setdefault(path, {})[item.body["id"]] = said
     entries = {item.body["id"] for item in items if _is_entry(item)}
     return {

@@ -276,3 +276,13 @@ def test_a_take_back_without_a_serial_number_is_flagged_all_the_same():
     assert flags_of(state_of(envelope(1, "take-back", {"test_result": "failed"}))) == [
         "loaner.untested"
     ]
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_whole_copy_in_doubt_goes_before_a_damaged_one(number: int):
+    note = envelope(number, "note", {"text": "the fuse is blown"})
+    damaged = received(note | {"value": {"text": "the f\ufffdse"}}, "operation.hash-mismatch")
+    whole = received(note, "author.out-of-scope", "operation.same-id")
+    for order in ([damaged, whole], [whole, damaged]):
+        (entry,) = fold(order, VISIT)["entries"]
+        assert entry["value"] == {"text": "the fuse is blown"}
