@@ -10,7 +10,8 @@ from dataclasses import replace
 from sqlalchemy import select, update
 
 from fieldapp import intake
-from fieldapp.models import Device, Organisation, Visit, db
+from fieldapp.desk.openings import give_work_order
+from fieldapp.models import Device, Organisation, Visit, WorkOrder, db
 from fieldapp.perform import unit
 from sync import catalogue, journal, merge
 from sync.canonical import canonical, hash_of
@@ -320,11 +321,10 @@ class World:
             ).first()
             if found is None:
                 return self.server.visits[0]
-            with unit(self.server.organisation, self.clock.now) as opened:
-                # The office finds the work order that the visit belongs to.
-                visit = db.session.get_one(Visit, found)
-                visit.work_order_id = self.server.work_orders[0]
-                opened.touch(found)
+            if db.session.get_one(Visit, found).work_order_id is None:
+                order = db.session.get_one(WorkOrder, self.server.work_orders[0])
+                with unit(self.server.organisation, self.clock.now) as opened:
+                    give_work_order(opened, found, order)
             return found
 
     def _desk_act(self, event, page):
