@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -52,7 +52,7 @@ def present(
         }
         states.append(state)
     if remember:
-        _remember(person.org_id, states, now)
+        _remember(person, states, now)
     return states
 
 
@@ -145,11 +145,12 @@ def _names(org_id: str, visits: Sequence[Visit]) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def _remember(org_id: str, states: Sequence[State], now: datetime) -> None:
+def _remember(person: Person, states: Sequence[State], now: datetime) -> None:
     """Keep every context block that was not served before, in a transaction of its own.
 
     One that read already could not begin to write beside another writer on SQLite.
     """
+    org_id = person.org_id
     served = {}
     for state in states:
         text = canonical(state["context"])
@@ -178,21 +179,44 @@ def _remember(org_id: str, states: Sequence[State], now: datetime) -> None:
         # Somebody else may have been served the same block a moment ago.
         db.session.execute(insert_new(context_block), rows)
         db.session.commit()
-        _judge_again(org_id, states, now)
+        _judge_again(person, states, rows, now)
 
 
-def _judge_again(org_id: str, states: Sequence[State], now: datetime) -> None:
+def _judge_again(
+    person: Person, states: Sequence[State], blocks: Sequence[Mapping[str, Any]], now: datetime
+) -> None:
     """Look once more at signatures that stood on a block unknown till now.
 
     After a backup was restored a phone sends them again before it is served their block again.
+    On a blank one stand all visits that its engineer opened, whatever is served to him now.
     """
-    doubted = [
+    if not all(block["visit_id"] for block in blocks):
+        states = [*states, *_flagged_states(person)]
+    doubted = {
         state["visit"]["id"]
         for state in states
         if any(entry["verdict"] == "mismatch" for entry in state["signatures"])
-    ]
+    }
     if doubted:
-        with unit(org_id, now) as opened:
+        with unit(person.org_id, now) as opened:
             opened.hold(doubted)
             for visit_id in sorted(doubted):
                 opened.refresh(visit_id)
+
+
+def _flagged_states(person: Person) -> list[State]:
+    """The states of visits that are or were in a person's scope and have flags."""
+    return list(
+        db.session.scalars(
+            select(Visit.state)
+            .join(
+                visit_scope,
+                (visit_scope.c.visit_id == Visit.id) & (visit_scope.c.org_id == Visit.org_id),
+            )
+            .where(
+                Visit.org_id == person.org_id,
+                visit_scope.c.person_id == person.id,
+                Visit.flag_count > 0,
+            )
+        )
+    )

@@ -4,7 +4,7 @@ import subprocess
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from fieldapp import blobs, jobs, reports
 from fieldapp.ids import mint_id
@@ -12,6 +12,7 @@ from fieldapp.models import Device, Report, Visit, db
 from sync import merge
 from sync.canonical import canonical, sha256
 from sync.operation import Received, read_operation
+from sync.tables import context_block
 from tests.phones import CLEO, OPENING, PAGE, at_desk, flags_of, sign, state_of
 
 
@@ -318,3 +319,20 @@ def test_a_visit_that_got_its_number_stays_among_todays_while_it_is_worked_on(
     today, _, other = client_of(erin).get("/visits").text.partition("Other days")
     assert opened in today
     assert opened not in other
+
+
+def test_a_signature_on_a_forgotten_blank_context_is_judged_again(app, new, dana, eli, erin_phone):
+    """After a restored backup, also when the visit is somebody else's by the time of the pull."""
+    blank = erin_phone.pull()["blank"]["state"]
+    first = erin_phone.operation("opening", new, OPENING)
+    state = merge.fold([Received(read_operation(first), first["wall"])], new)
+    signed = sign(state | {"context": blank["context"]}, CLEO)
+    with app.app_context():
+        db.session.execute(delete(context_block))
+        db.session.commit()
+    erin_phone.push(first, erin_phone.operation("signature", new, signed))
+    assert "signature.mismatch" in flags_of(app, new)
+    at_desk(app, dana, new, ("assignment", {"engineer": eli.id}))
+    erin_phone.pull()
+    assert "signature.mismatch" not in flags_of(app, new)
+    assert state_of(app, new)["signatures"][0]["verdict"] == "verified"
