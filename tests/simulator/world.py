@@ -398,6 +398,7 @@ class World:
         which = -1 - event["which"] % len(self.backups)
         self.restores += 1
         self.server.restore(self.backups[which], f"epoch-{self.restores}")
+        self._refold()  # the backup may be another version's
         self.pages.clear()
         self._excuse()
 
@@ -422,7 +423,7 @@ class World:
         self._refold()
 
     def _refold(self):
-        """What a start after an upgrade does."""
+        """What a start of another version does."""
         with self.server.app.app_context():
             ids = db.session.scalars(
                 select(journal_table.c.visit_id)
