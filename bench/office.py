@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from bench.workload import body
-from fieldapp import reports
+from fieldapp import keys
 from fieldapp.access import hash_password
 from fieldapp.ids import mint_id
 from fieldapp.models import (
@@ -56,7 +56,7 @@ def make_office(engineers: int, visits_each: int, now: datetime, days: int = 1) 
     for account in accounts:
         mine, orders = orders[:visits_each], orders[visits_each:]
         office.visits[account] = assign(office, account, mine, now, days)
-    reports.prepare_key(now)
+    keys.prepare_key(now)
     return office
 
 

@@ -22,8 +22,9 @@ from typing import Any, Literal
 import rfc8785
 from PIL import Image, ImageDraw
 
-from fieldapp import rendering
-from sync import glyphs, lint, photos, report, seal
+from fieldapp import rendering, sealing
+from sync import glyphs, lint, photos, report, seal, seal_check, seal_key
+from sync.papers import DISPATCH_ORDER
 
 SEALED_AT = dt.datetime(2026, 3, 10, 4, 13, tzinfo=dt.UTC)
 
@@ -117,7 +118,9 @@ def _strokes() -> list[list[int]]:
     return strokes
 
 
-def day_paper(language: Literal["zh_CN", "en"] = "zh_CN") -> report.Paper:
+def day_paper(
+    language: Literal["zh_CN", "en", "both"] = "zh_CN", name: str = DISPATCH_ORDER
+) -> report.Paper:
     """The paper of a visit with a loaner: two photos, a signature, one late note. A fresh copy."""
     shots = _shots()
     first, second = shots
@@ -253,6 +256,7 @@ def day_paper(language: Literal["zh_CN", "en"] = "zh_CN") -> report.Paper:
     token = hashlib.sha256(b"day paper").hexdigest()[:32]
     late = _entry("note", "04:05:00", "erin", text="已与物业电话确认北门夜间钥匙存放位置。")
     return {
+        "name": name,
         "language": language,
         "revision": 1,
         "previous_sha256": None,
@@ -260,17 +264,25 @@ def day_paper(language: Literal["zh_CN", "en"] = "zh_CN") -> report.Paper:
         "token": token,
         "verify_url": f"https://service.example/verify/{token}/1",
         "sealed_at": SEALED_AT.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "organisation": {"name": "安报通技术服务有限公司", "phone": "400-820-0000"},
-        "snapshot": snapshot,
-        "signature": {
-            "name": "王丽",
-            "role": "contact",
-            "opinion": "响应及时，解释清楚，同意使用备机。",
-            "strokes": _strokes(),
-            "wall_at": "2026-03-10T04:00:00Z",
-            "digest": hashlib.sha256(rfc8785.dumps(snapshot)).hexdigest(),
-            "verdict": "verified",
+        "organisation": {
+            "name": "安报通技术服务有限公司",
+            "phone": "400-820-0000",
+            "address": "上海市闵行区浦江镇联航路 1588 号 12 幢",
+            "logo": None,
         },
+        "snapshot": snapshot,
+        "signatures": [
+            {
+                "name": "王丽",
+                "role": "contact",
+                "opinion": "响应及时，解释清楚，同意使用备机。",
+                "strokes": _strokes(),
+                "wall_at": "2026-03-10T04:00:00Z",
+                "digest": hashlib.sha256(rfc8785.dumps(snapshot)).hexdigest(),
+                "verdict": "verified",
+                "covers": "same",
+            }
+        ],
         "refusal": None,
         "corrected": [
             {
@@ -289,10 +301,10 @@ def day_paper(language: Literal["zh_CN", "en"] = "zh_CN") -> report.Paper:
 # measuring
 
 
-def seal_job() -> rendering.SealJob:
+def seal_job() -> sealing.SealJob:
     """A fresh key of our own, for papers that nobody keeps."""
-    key = seal.make_key("bench", from_at=SEALED_AT)
-    return rendering.SealJob(
+    key = seal_key.make_key("bench", from_at=SEALED_AT)
+    return sealing.SealJob(
         key.private_pem(), key.certificate_pem(), SEALED_AT, reason="bench", location="bench"
     )
 
@@ -306,7 +318,7 @@ def signed_against_plain(runs: int = 20) -> dict[str, float]:
     """
     os.environ["FONTCONFIG_FILE"] = str(glyphs.FONTS_CONF)
     paper, environment = day_paper(), rendering.report_environment("zh_CN")
-    key = seal.make_key("bench", from_at=SEALED_AT)
+    key = seal_key.make_key("bench", from_at=SEALED_AT)
     times: dict[str, list[float]] = {
         "signed": [],
         "plain": [],
@@ -331,7 +343,7 @@ def signed_against_plain(runs: int = 20) -> dict[str, float]:
     for _ in range(runs):
         sealed = timed("signed", signed)
         timed("plain", lambda: report.render_plain(paper, environment))
-        timed("inspect", functools.partial(seal.inspect, sealed, [key.certificate]))
+        timed("inspect", functools.partial(seal_check.inspect, sealed, [key.certificate]))
         timed("lint", functools.partial(lint.lint, sealed))
     medians = {f"{name}_ms": statistics.median(values) for name, values in times.items()}
     ratio = medians["signed_ms"] / medians["plain_ms"]

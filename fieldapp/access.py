@@ -29,6 +29,8 @@ _NOBODY = _hasher.hash(secrets.token_hex(8))
 
 CREDENTIAL_BYTES = 32
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+OPEN_BY_LINK = ("customer", "verify")
+"""Pages that no session opens: whoever can make a browser post there can post there himself."""
 
 _WITH_REVOCATION = select(
     Person,
@@ -216,6 +218,8 @@ def refuse_cross_site() -> None:
             raise Problem("access.cross-site")
         return
     origin = request.headers.get("Origin")
+    if origin == "null" and request.blueprint in OPEN_BY_LINK:
+        return  # what a form sends from a page without referrer
     if origin is not None and origin != request.host_url.rstrip("/"):
         raise Problem("access.cross-site")
 

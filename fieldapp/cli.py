@@ -21,6 +21,7 @@ from fieldapp.config import WrongSetting
 from fieldapp.database import begin_writing
 from fieldapp.models import Organisation, Person, db
 from sync.problems import Problem, sentence
+from sync.seal_key import SealKey, WrongKey, fingerprint, name_of
 
 GARBAGE = (20_000, 20, 50)
 """When Python looks for garbage that counting references misses: a push makes little of it."""
@@ -53,9 +54,9 @@ def serve(host: str | None, port: int | None) -> None:
 @click.option("--prepare-only", is_flag=True, help="Store the demo day and stop.")
 def demo(port: int | None, prepare_only: bool) -> None:
     """Store a believable day if it is not there, and serve it."""
-    from fieldapp.demo import make_demo
+    from fieldapp.demo import ORGANISATION, make_demo
 
-    _prepare()
+    _prepare(str(ORGANISATION["name"]))
     try:
         accounts = make_demo(datetime.now(UTC))
     except ValueError as taken:
@@ -71,9 +72,13 @@ def demo(port: int | None, prepare_only: bool) -> None:
 
 
 @main.command()
-def init() -> None:
-    """Make tables and the sealing key of a new installation."""
-    _prepare()
+@click.option("--organisation", default=None, help="Name of the first; certificates carry it.")
+def init(organisation: str | None) -> None:
+    """Make tables, root certificate and sealing key of a new installation."""
+    _prepare(organisation)
+    if organisation and db.session.query(Organisation).first() is None:
+        _add_organisation(organisation, datetime.now(UTC))
+        db.session.commit()
     click.echo(f"ready: {current_app.config['INSTANCE']}")
 
 
@@ -101,6 +106,74 @@ def restored() -> None:
 
 
 @main.group()
+def organisation() -> None:
+    """How an organisation works and stands on its papers."""
+
+
+@organisation.command("set")
+@click.option("--organisation", "called", default=None, help="Name, where there are several.")
+@click.option("--name", default=None, help="As it stands on papers.")
+@click.option("--address", default=None, help="One line.")
+@click.option("--phone", default=None)
+@click.option("--logo", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="A JPEG, PNG or WebP picture.")  # fmt: skip
+@click.option("--policy", default=None, help="How it works: the name of a policy pack.")
+def set_organisation(called: str | None, logo: Path | None, **given: str | None) -> None:
+    """Change what is given, for papers from now on."""
+    from fieldapp.letterhead import change_letterhead, keep_logo
+
+    _prepare()
+    owner = _organisation(called)
+    if owner is None:
+        raise click.ClickException("there is no such organisation; add a person first")
+    try:
+        change_letterhead(owner, {key: text for key, text in given.items() if text is not None})
+    except ValueError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    if logo is not None:
+        keep_logo(owner, logo.read_bytes())
+    db.session.commit()
+    click.echo(f"papers of {owner.name} say so from now on")
+
+
+@main.group()
+def key() -> None:
+    """The key that seals papers, and the certificates above it."""
+
+
+@key.command("renew")
+@click.option("--new-root", is_flag=True, help="Make a new root certificate too.")
+def renew_key(new_root: bool) -> None:
+    """Seal with a new key under the root; papers sealed before stay genuine."""
+    from fieldapp import keys
+
+    migrations.upgrade()  # and no key before this one: its root may be the one that is missing
+    _tell_key(keys.renew_key(datetime.now(UTC), with_new_root=new_root))
+
+
+@key.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_key(file: Path) -> None:
+    """Seal with a key bought from an authority (PKCS#12).
+
+    The passphrase is asked for, or read from FIELDAPP_KEY_PASSPHRASE.
+    """
+    from fieldapp import keys
+
+    migrations.upgrade()
+    passphrase = os.environ.get("FIELDAPP_KEY_PASSPHRASE")
+    if passphrase is None:
+        passphrase = click.prompt("Passphrase", default="", hide_input=True, show_default=False)
+    _tell_key(keys.import_key(file.read_bytes(), passphrase.encode(), datetime.now(UTC)))
+
+
+def _tell_key(sealing: SealKey) -> None:
+    ends_at, top = sealing.certificate.not_valid_after_utc, sealing.top
+    click.echo(f"papers are sealed as {name_of(sealing.certificate)} until {ends_at:%Y-%m-%d}")
+    click.echo(f"who trusts {name_of(top)} trusts them; its SHA-256 is {fingerprint(top)}")
+
+
+@main.group()
 def user() -> None:
     """People who sign in."""
 
@@ -119,7 +192,7 @@ def add_user(
     from fieldapp.access import hash_password
     from fieldapp.ids import mint_id
 
-    _prepare()
+    _prepare(organisation)
     now = datetime.now(UTC)
     if not account.isprintable() or " " in account or not 1 <= len(account) <= 60:
         raise click.ClickException("an account has 1 to 60 characters and no spaces")
@@ -131,9 +204,7 @@ def add_user(
         raise click.ClickException(f"the account {account} exists already")
     owner = _organisation(organisation)
     if owner is None:
-        owner = Organisation(id=mint_id(now), name=organisation or "fieldapp", epoch=mint_id(now))
-        db.session.add(owner)
-        db.session.flush()
+        owner = _add_organisation(organisation or "fieldapp", now)
     db.session.add(
         Person(
             id=mint_id(now),
@@ -182,7 +253,7 @@ def import_folder(folder: Path, organisation: str | None, author: str | None) ->
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 def verify(file: Path, as_json: bool) -> None:
-    """Say whether a PDF is genuine (exit 0), altered or superseded (1), or not ours (2)."""
+    """Say whether a PDF is genuine (0), altered, superseded, unproven (1), or not ours (2)."""
     from fieldapp.verify import verdict_of
 
     _prepare()
@@ -209,7 +280,7 @@ def run() -> None:
     except WrongSetting as wrong:
         click.echo(f"fieldapp: {wrong}", err=True)
         sys.exit(2)
-    except migrations.WrongSchema as wrong:
+    except (migrations.WrongSchema, WrongKey) as wrong:
         click.echo(f"fieldapp: {wrong}", err=True)
         sys.exit(2)
     except (ArgumentError, ModuleNotFoundError) as wrong:
@@ -225,12 +296,24 @@ def run() -> None:
         sys.exit(3)
 
 
-def _prepare() -> None:
-    """Tables and key, made when they are not there; tables of before are brought up to date."""
-    from fieldapp import reports
+def _prepare(name: str | None = None) -> None:
+    """Tables and keys, made when they are not there; tables of before are brought up to date.
+
+    ``name`` stands on the certificates of an installation that has no organisation yet.
+    """
+    from fieldapp import keys
 
     migrations.upgrade()
-    reports.prepare_key(datetime.now(UTC))
+    keys.prepare_key(datetime.now(UTC), name)
+
+
+def _add_organisation(name: str, now: datetime) -> Organisation:
+    from fieldapp.ids import mint_id
+
+    owner = Organisation(id=mint_id(now), name=name, epoch=mint_id(now))
+    db.session.add(owner)
+    db.session.flush()
+    return owner
 
 
 def _organisation(name: str | None) -> Organisation | None:
@@ -253,7 +336,8 @@ def _serve(host: str, port: int) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE)
-    jobs.enqueue("due", "")  # what the last end of the process, or of the queue, left undone
+    for job in ("due", "timestamps"):
+        jobs.enqueue(job, "")  # what the last end of the process, or of the queue, left undone
     db.session.remove()
     consumer = jobs.start_consumer(app, app.config["RENDER_WORKERS"])
     for number in (signal.SIGTERM, signal.SIGINT):  # a service; and what a shell put behind itself

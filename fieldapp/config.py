@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from fieldapp.smtp import is_address, read_server
+from sync.seal_key import load_certificates
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -47,6 +50,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("PHOTO_PATIENCE_SECONDS", 60, "How long a paper waits for photos on their way.", 0),
     Setting("RENDER_SECONDS", 20, "Longest time for one paper in seconds.", 1),
     Setting("TIMESTAMP_URL", "", "RFC 3161 authority for seals; empty means none."),
+    Setting("TIMESTAMP_CERTIFICATES", "", "PEM file of timestamp authorities that are trusted."),
+    Setting("SMTP_URL", "", "Mail server for copies, smtp://user:password@host; empty means none."),
+    Setting("SMTP_CERTIFICATES", "", "File that vouches for the mail server; empty: the system's."),
+    Setting("SMTP_SECONDS", 20, "Longest wait for the mail server in seconds.", 1),
+    Setting("MAIL_FROM", "", "Address that letters come from; needed where SMTP_URL is set."),
     Setting("BEHIND_PROXY", 0, "Proxies in front whose forwarded headers are believed.", 0),
     Setting("REDIS_URL", "", "Redis for background work; empty means SQLite in the instance."),
 )
@@ -61,8 +69,8 @@ def read_settings(
 ) -> dict[str, Any]:
     """Every setting by name: ``given`` before the environment before the default.
 
-    Raises WrongSetting for an unknown name, a number that is none, one below its least, or a
-    public address that is none.
+    Raises WrongSetting for an unknown name, a number that is none, one below its least, a public
+    address that is none, certificates that cannot be read, or a mail server that cannot be one.
     """
     given = dict(given or {})
     environment = os.environ if environment is None else environment
@@ -78,6 +86,9 @@ def read_settings(
     values["DATABASE_URL"] = values["DATABASE_URL"] or f"sqlite:///{instance / 'fieldapp.sqlite'}"
     values["BLOBS_URL"] = values["BLOBS_URL"] or f"file://{instance / 'blobs'}"
     values["PUBLIC_URL"] = _address(values["PUBLIC_URL"])
+    _check_mail(values["SMTP_URL"], values["SMTP_CERTIFICATES"], values["MAIL_FROM"])
+    if values["TIMESTAMP_CERTIFICATES"]:
+        _check_certificates(values["TIMESTAMP_CERTIFICATES"])
     return values
 
 
@@ -87,6 +98,28 @@ def _address(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise WrongSetting(f"FIELDAPP_PUBLIC_URL must begin with https:// or http://, not {url!r}")
     return url.rstrip("/")
+
+
+def _check_certificates(path: str) -> None:
+    try:
+        load_certificates(Path(path).read_bytes())
+    except (OSError, ValueError) as cause:
+        raise WrongSetting(
+            f"FIELDAPP_TIMESTAMP_CERTIFICATES must name a PEM file of certificates: {cause}"
+        ) from None
+
+
+def _check_mail(url: str, certificates: str, sender: str) -> None:
+    if not url:
+        return
+    try:
+        read_server(url)
+    except ValueError as wrong:
+        raise WrongSetting(f"FIELDAPP_SMTP_URL {wrong}") from None  # it may hold a password
+    if not is_address(sender):
+        raise WrongSetting(f"FIELDAPP_MAIL_FROM must be an e-mail address, not {sender!r}")
+    if certificates and not Path(certificates).is_file():
+        raise WrongSetting(f"FIELDAPP_SMTP_CERTIFICATES: there is no file {certificates}")
 
 
 def _read(setting: Setting, raw: object) -> Any:

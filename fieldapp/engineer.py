@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, g, redirect, request
+from flask import Blueprint, current_app, g, redirect, request
 from flask.typing import ResponseReturnValue
 
 from fieldapp import blobs, formats, pages
@@ -24,9 +24,10 @@ from fieldapp.policies import Policy
 from fieldapp.presentation import blank_visit, policy_of, present, visits_of
 from sync import catalogue
 from sync.canonical import canonical, sha256
+from sync.consent import agreed, newest_quote
 from sync.glyphs import coverage
 from sync.merge import OPENING
-from sync.missing import missing
+from sync.missing import WHICH, missing, others_first
 from sync.operation import iso
 from sync.problems import Problem
 from sync.snapshot import facts, snapshot_text
@@ -126,7 +127,9 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     value = read_value(fields, posted, state["context"]["site"]["offsets"])
     findings = validate(fields, value, policy.choices(str(value.get("list", ""))), coverage())
     if not findings and kind["policy"] == "sign":
-        findings = _unsigned(state, policy, posted)
+        findings = _unsigned(state, policy, posted) or others_first(state, policy.data, value)
+    if not findings and kind["name"] == "consent":
+        findings = _undecided(state, value, posted)
     if findings and has_left and kind["policy"] == "sign":
         raise Problem("visit.not-found")  # not what the customer has on his screen
     if findings and not has_left:
@@ -135,6 +138,8 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     heads = read_heads(posted)
     if kind["policy"] == "sign":
         value = sign(state, value, current_language())
+    elif kind["name"] == "consent":
+        value["agreed"] = agreed(state, value["quote"])
     elif kind["policy"] in ("set", "correction"):
         value = only_changed(fields, value, posted)
     if kind["policy"] == "correction":
@@ -238,12 +243,12 @@ def _entry(state: State) -> dict[str, Any]:
 def _fields(kind: Mapping[str, Any], state: State) -> list[dict[str, Any]]:
     """The fields the form asks for; a correction asks for those of its entry.
 
-    A signature is never corrected: Problem("entry.not-found").
+    What somebody signed is never corrected: Problem("entry.not-found").
     """
     if kind["policy"] != "correction":
         return list(kind["fields"])
     about = pages.CATALOGUE[_entry(state)["kind"]]
-    if about["policy"] != "add":
+    if about["policy"] != "add" or _is_for_customer(about):
         raise Problem("entry.not-found")
     return list(about["fields"])
 
@@ -263,7 +268,9 @@ def _shown_first(kind: Mapping[str, Any], state: State) -> dict[str, Any]:
         return {"entry": _entry(state)["id"]}
     now = iso(int(datetime.now(UTC).timestamp() * 1000))
     value = {field["name"]: now for field in fields if field["default"] == "now"}
-    return value | ({"list": request.args["list"]} if request.args.get("list") else {})
+    which = request.args.get("list")
+    value |= {field["name"]: newest_quote(state) for field in fields if field["default"] == "quote"}
+    return value | ({WHICH.get(kind["name"], "list"): which} if which else {})
 
 
 def _form_page(
@@ -281,11 +288,18 @@ def _form_page(
         "was": canonical(was),
         "entry": about,
         "seen": _seen(state) if kind["policy"] == "sign" else "",
-        "lang": _customers_language(state) if kind["policy"] == "sign" else "",
+        "public_url": current_app.config["PUBLIC_URL"],
+        "agreed": agreed(state, form["quote"]) if kind["name"] == "consent" else "",
+        "lang": _customers_language(state) if _is_for_customer(kind) else "",
     }
     arguments = pages.form_page(_reader(), state, policy.data, kind, form, findings, more)
     template = "engineer/signature.html" if kind["policy"] == "sign" else "engineer/form.html"
     return pages.shared_page(template, arguments, status)
+
+
+def _is_for_customer(kind: Mapping[str, Any]) -> bool:
+    """Whether the phone is handed to the customer for it."""
+    return bool(kind["policy"] == "sign" or kind["name"] == "consent")
 
 
 def _heads(
@@ -318,6 +332,18 @@ def _customers_language(state: State) -> str:
 def _seen(state: State) -> str:
     """The digest of what the hand-over page shows."""
     return sha256(snapshot_text(facts(state, catalogue.ON_PAPER), state["context"]))
+
+
+def _undecided(
+    state: State, value: Mapping[str, Any], posted: Mapping[str, list[str]]
+) -> list[dict[str, str]]:
+    """A decision counts for the quotation that was on the screen."""
+    text = agreed(state, value.get("quote", ""))
+    if not text:
+        return [{"field": "decision", "code": "consent.no-quote", "detail": ""}]
+    if posted.get("agreed") != [text]:
+        return [{"field": "strokes", "code": "form.stale", "detail": ""}]
+    return []
 
 
 def _unsigned(

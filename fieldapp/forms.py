@@ -6,14 +6,19 @@ Twin: ``static/phone/forms.js``, cases in ``tests/vectors/forms.json``.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fieldapp.formats import FormatError, from_local_input, local_input
+from sync.canonical import LARGEST
 
 Fields = Sequence[Mapping[str, Any]]
 Offsets = Sequence[Sequence[Any]]
+
+_COUNT = re.compile("[0-9]{1,9}")
+_AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
 
 
 def read_value(
@@ -21,7 +26,8 @@ def read_value(
 ) -> dict[str, Any]:
     """The value that ``form`` (a list of texts by name) states for ``fields``.
 
-    Fields left empty are left out.  Times are read on the site's clock.  What cannot be read stays
+    Fields left empty are left out.  Times are read on the site's clock, amounts with two decimals
+    as minor units.  What cannot be read stays
     the text it is, so that validation names the field and the form shows it again.
     """
     value: dict[str, Any] = {}
@@ -48,6 +54,8 @@ def write_form(fields: Fields, value: Mapping[str, Any], offsets: Offsets) -> di
             form[field["name"]] = _local(item, offsets)
         elif isinstance(item, str):
             form[field["name"]] = item
+        elif field["type"] == "money" and _is_amount(item):
+            form[field["name"]] = f"{item // 100}.{item % 100:02}"
         else:
             form[field["name"]] = json.dumps(item, ensure_ascii=False, separators=(",", ":"))
     return form
@@ -107,6 +115,10 @@ def _read(kind: str, text: str, offsets: Offsets) -> Any:
             return text
     if kind in ("position", "strokes"):
         return _parse(text)
+    if kind == "count" and _COUNT.fullmatch(text):
+        return int(text)
+    if kind == "money" and (amount := _AMOUNT.fullmatch(text)):
+        return int(amount[1]) * 100 + int((amount[2] or "").ljust(2, "0"))
     return text
 
 
@@ -125,6 +137,10 @@ def _number(text: str) -> int | float:
 
 def _refuse(name: str) -> None:
     raise ValueError(name)
+
+
+def _is_amount(item: Any) -> bool:
+    return isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= LARGEST
 
 
 def _local(text: str, offsets: Offsets) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flask.wrappers import Response
+
 PAGE_HEADERS: dict[str, str] = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -15,3 +17,15 @@ PAGE_HEADERS: dict[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+LINK_HEADERS: dict[str, str] = {
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+"""Of pages that whoever holds the link may read: the link itself goes nowhere else."""
+
+
+def keep_link(response: Response) -> Response:
+    """Add the headers of a page that only its link opens."""
+    response.headers.update(LINK_HEADERS)
+    return response

@@ -136,6 +136,8 @@ class _Run:
                 phone=line["phone"],
                 role_text=line["role_text"],
                 language=line["language"] or "zh_CN",
+                # files without addresses take nobody's away
+                **({"email": line["email"]} if line["email"] else {}),
             )
         for line in self.known.of("assets"):
             self._put(

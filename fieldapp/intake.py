@@ -28,6 +28,12 @@ from sync.validate import validate
 SERVER = "server"
 """The device of operations that were performed here, at the desk or on a page Flask answered."""
 
+CUSTOMER = "customer"
+"""The author of what the customer's page performs.  Nobody signs in there, so it is no person."""
+
+EVERY_CHARACTER = (0, 0x110000)
+"""The coverage of a text that is never printed."""
+
 KEY_CHARACTERS = 36
 _FIELDS = {kind.name: [vars(each) for each in kind.fields] for kind in catalogue.KINDS}
 
@@ -112,6 +118,8 @@ class Intake:
             # Somebody else's visit and one that never was are the same to this organisation.
             is_here = owners.get(operation.visit, self.org_id) == self.org_id
             is_known = operation.visit in owners or (operation.author, operation.visit) in assigned
+            if is_here and is_known and self._is_of_customer(item):
+                continue
             if not (is_here and is_known):
                 item.problems.append("visit.unknown")
             elif author is None or not (
@@ -120,8 +128,17 @@ class Intake:
                 item.problems.append("author.out-of-scope")
             if author is not None and catalogue.is_known(operation.kind):
                 kind = catalogue.kind_named(operation.kind)
-                if not author.roles & (set(kind.roles) | {"admin"}):
+                may = set(kind.roles) | {"admin"} if kind.roles != catalogue.CUSTOMER else set()
+                if not author.roles & may:
                     item.problems.append("author.role")
+
+    def _is_of_customer(self, item: Incoming) -> bool:
+        """Whether the customer's own page performed this: no phone and no file speaks for him."""
+        operation = item.operation
+        is_ours = self.device is None and "operation.from-file" not in item.problems
+        return (
+            is_ours and operation.author == CUSTOMER and operation.kind in catalogue.FROM_CUSTOMER
+        )
 
     def _incoming(
         self, operation: Operation, body: Any, problems: list[str], outcome: str
@@ -164,7 +181,7 @@ class Intake:
         choices = self._choices_for(str(value.get("list", "")))
         return [
             "=".join(filter(None, (item["code"], f"{item['field']}|{item['detail']}".rstrip("|"))))
-            for item in validate(fields, value, choices, coverage())
+            for item in validate(fields, value, choices, _coverage(kind))
         ]
 
     def _choices_for(self, checklist: str) -> dict[str, list[str]]:
@@ -267,6 +284,11 @@ class Intake:
             hash=digest,
             body=dict(source),
         )
+
+
+def _coverage(kind: catalogue.Kind) -> Sequence[int]:
+    """What may stand in a text of ``kind``: the customer's own words are never printed."""
+    return EVERY_CHARACTER if kind.roles == catalogue.CUSTOMER else coverage()
 
 
 def _owners(visit_ids: Collection[str]) -> dict[str, str]:

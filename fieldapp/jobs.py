@@ -35,6 +35,12 @@ def install(app: Flask) -> None:
         with app.app_context():
             perform_job("due", "")
             perform_job("close", "")
+            perform_job("mail-due", "")
+
+    @huey.periodic_task(crontab(minute="*/10"))  # type: ignore[untyped-decorator]
+    def stamp() -> None:
+        with app.app_context():
+            perform_job("timestamps", "")
 
     app.extensions["huey"] = huey
     app.extensions["run_job"] = run
@@ -43,10 +49,12 @@ def install(app: Flask) -> None:
 def enqueue(job: str, key: str, delay_seconds: int = 0) -> None:
     """Do ``job`` for ``key`` soon, or after a while.
 
-    Jobs are ``report`` (key: a visit's id), ``photo`` (key: ``organisation/sha256``) and, every
-    hour without a key, ``due`` (a report for every visit whose job was lost) and ``close`` (visits
-    that are over leave the phones).  A queue that cannot be reached loses
-    the job, never the request whose facts are stored already: ``due`` finds it within the hour.
+    Jobs are ``report`` (key: a visit's id), ``photo`` (key: ``organisation/sha256``), ``mail``
+    (key: the letter's id) and, every hour without a key, ``due`` (a report for every visit whose
+    job was lost), ``close`` (visits that are over leave the phones) and ``mail-due`` (letters whose
+    job was lost); every ten minutes ``timestamps`` (for papers sealed without one).  A queue that
+    cannot be reached loses the job, never the request whose facts are stored already: ``due`` finds
+    it within the hour.
     """
     run = current_app.extensions["run_job"]
     try:
@@ -60,7 +68,7 @@ def enqueue(job: str, key: str, delay_seconds: int = 0) -> None:
 
 def perform_job(job: str, key: str) -> None:
     """Do one job now, in this process."""
-    from fieldapp import closing, reports
+    from fieldapp import closing, mail, postman, reports, timestamps
 
     if job == "report":
         reports.make_report(key)
@@ -69,6 +77,13 @@ def perform_job(job: str, key: str) -> None:
     elif job == "due":
         for visit_id in reports.find_due(datetime.now(UTC)):
             enqueue("report", visit_id)
+    elif job == "mail":
+        postman.send_mail(key, datetime.now(UTC))
+    elif job == "mail-due":
+        for mail_id in mail.find_due_mail(datetime.now(UTC)):
+            enqueue("mail", mail_id)
+    elif job == "timestamps":
+        timestamps.add_timestamps()
     elif job == "close":
         closing.close_visits(datetime.now(UTC))
     else:

@@ -13,8 +13,8 @@ LANGUAGES = ("zh_CN", "en")
 """The first is the default."""
 
 PHONE = ("messages",)
-SERVER = ("messages", "import", "desk", "verify")
-PAPER = ("messages", "report")
+SERVER = ("messages", "papers", "import", "desk", "verify")
+PAPER = ("messages", "papers", "report")
 """Catalogues by reader: the phone carries no more than its pages say; on the paper the same English
 word may stand for another Chinese one.  A later catalogue wins."""
 

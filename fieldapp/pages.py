@@ -54,8 +54,9 @@ def install(app: Flask) -> None:
         money=formats.money,
         count=formats.count,
         span=formats.span,
-        explain=explain,
+        explain=_explain,
     )
+    app.jinja_env.globals["say"] = say
     app.context_processor(_desk_arguments)
 
 
@@ -138,6 +139,7 @@ def form_page(
             "form": form,
             "findings": {finding["field"]: finding for finding in findings},
             "missing": missing(state, policy),
+            "steps": steps(state, policy),
             **more,
         }
     )
@@ -195,9 +197,28 @@ def server_page(template: str, **arguments: Any) -> str:
     return render_template(template, **arguments)
 
 
+def say(message: str) -> str:
+    """``message`` in the reader's language, as plain text.
+
+    For what a template is given: ``_()`` is for literal text only, because it trusts translations
+    as HTML, and a label may be a name that a phone made up.
+    """
+    return singular(texts()[current_language()], message)
+
+
 def explain(code: str, args: Mapping[str, Any] | None = None) -> Markup:
     """The sentence of a problem in the reader's language, ready for a page."""
     return explain_in(current_language(), code, args)
+
+
+@jinja2.pass_context
+def _explain(_: Any, code: str, args: Mapping[str, Any] | None = None) -> Markup:
+    """:func:`explain` as a filter.
+
+    With the context it is asked for each page: a constant's sentence would be folded into the
+    compiled template in the language of its first reader.
+    """
+    return explain(code, args)
 
 
 def explain_in(language: str, code: str, args: Mapping[str, Any] | None = None) -> Markup:
@@ -215,7 +236,7 @@ def explain_in(language: str, code: str, args: Mapping[str, Any] | None = None) 
 
 
 def _gettext(message: str) -> str:
-    return singular(texts()[current_language()], message)
+    return say(message)
 
 
 def _ngettext(one: str, many: str, number: int) -> str:

@@ -20,7 +20,9 @@ from fieldapp.policies import load_policy
 from sync import merge
 from sync.canonical import canonical
 from sync.catalogue import ON_PAPER
+from sync.missing import steps
 from sync.operation import Received
+from sync.papers import BOTH
 from sync.problems import Problem
 from sync.snapshot import facts
 
@@ -50,9 +52,11 @@ def content_of(visit: Visit, *, is_sealed: bool) -> dict[str, Any] | None:
     ]
     standing = [one for one in signed if not one[0]["voids"]]
     if standing:
+        if not is_sealed and _is_to_be_signed(visit):
+            return None
         entry, snapshot = standing[-1]
         addenda = _addenda(received, entry, visit.id)
-        return _filled(visit, snapshot, entry["value"]["language"], addenda, signature=entry)
+        return _filled(visit, snapshot, entry["value"]["language"], addenda, signed=standing)
     if any(entry["verdict"] == "pending" and not entry["voids"] for entry in state["signatures"]):
         return None
     refusals = [entry for entry in state["entries"] if entry["kind"] == "refusal"]
@@ -76,14 +80,16 @@ def _filled(
     language: Any,
     addenda: list[dict[str, Any]],
     *,
-    signature: Mapping[str, Any] | None = None,
+    signed: Sequence[tuple[Mapping[str, Any], dict[str, Any]]] = (),
     refusal: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     entries = visit.state["entries"]
     return _numbers(visit, snapshot["context"]) | {
-        "language": language if language in LANGUAGES else LANGUAGES[0],
+        "language": _language(visit, language),
         "snapshot": snapshot,
-        "signature": _signature(signature) if signature else None,
+        "signatures": [
+            _signature(entry) | {"covers": _covers(own, snapshot)} for entry, own in signed
+        ],
         "refusal": refusal["value"] if refusal else None,
         "addenda": sorted(addenda, key=lambda item: item["at"]),
         "corrected": _corrected(visit.state, snapshot["facts"]),
@@ -92,6 +98,28 @@ def _filled(
             entry["id"]: entry.get("notice") for entry in entries if entry["kind"] == "loaner"
         },
     }
+
+
+def _language(visit: Visit, asked: Any) -> str:
+    """The customer's language, unless the organisation's papers speak both."""
+    owner = db.session.get_one(Organisation, visit.org_id)
+    if load_policy(owner.policy).data["paper_language"] == BOTH:
+        return BOTH
+    return str(asked) if asked in LANGUAGES else LANGUAGES[0]
+
+
+def _is_to_be_signed(visit: Visit) -> bool:
+    """Whether the engineer is still there and somebody who must sign has not signed."""
+    if visit.state["visit"]["left_at"]:
+        return False
+    owner = db.session.get_one(Organisation, visit.org_id)
+    asked = steps(visit.state | {"context": _context(visit)}, load_policy(owner.policy).data)
+    return any(step["kind"] == "signature" and not step["done"] for step in asked)
+
+
+def _covers(own: Mapping[str, Any], snapshot: Mapping[str, Any]) -> str:
+    """Whether a signature stands on the ``same`` facts as the paper, or on ``earlier`` ones."""
+    return "same" if canonical(own["facts"]) == canonical(snapshot["facts"]) else "earlier"
 
 
 def _numbers(visit: Visit, context: Mapping[str, Any]) -> dict[str, Any]:

@@ -104,14 +104,17 @@ class Unit:
         self,
         kind_name: str,
         visit_id: str,
-        author: Person,
+        author: Person | str,
         value: Mapping[str, Any],
         supersedes: Mapping[str, list[str]] | None = None,
+        *,
+        id_: str = "",
     ) -> Receipt:
         """Perform one operation here.  ``value`` holds the form's fields by name.
 
-        ``supersedes`` names the heads whose values the author saw, per path; without it the
-        author is taken to have seen what is there now.
+        ``author`` is a person, or ``fieldapp.intake.CUSTOMER``.  ``supersedes`` names the heads
+        whose values the author saw, per path; without it the author is taken to have seen what is
+        there now.  ``id_`` is the operation's, where a form carried one.
         """
         self.hold([visit_id])
         kind = catalogue.kind_named(kind_name)
@@ -124,12 +127,12 @@ class Unit:
         if supersedes is None:
             supersedes = self._heads(visit_id, paths)
         body: dict[str, Any] = {
-            "id": mint_id(self.now),
+            "id": id_ or mint_id(self.now),
             "v": 1,
             "visit": visit_id,
             "device": SERVER,
             "n": 0,
-            "author": author.id,
+            "author": author if isinstance(author, str) else author.id,
             "kind": kind.name,
             "value": content,
             "supersedes": {path: list(supersedes.get(path, ())) for path in paths},

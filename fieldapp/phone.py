@@ -55,6 +55,6 @@ def _worker() -> str:
     """Built once a process; anew for each request in debug, so that a template's edit shows."""
     held = current_app.extensions
     if current_app.debug or "worker" not in held:
-        held["worker"] = build_worker()
+        held["worker"] = build_worker(current_app.config["PUBLIC_URL"])
     script: str = held["worker"]
     return script

@@ -15,6 +15,7 @@ from fieldapp.perform import unit
 from fieldapp.policies import Policy, load_policy
 from sync import merge, scope
 from sync.canonical import canonical, sha256
+from sync.catalogue import FROM_CUSTOMER
 from sync.tables import context_block, journal, visit_scope
 
 State = dict[str, Any]
@@ -26,7 +27,7 @@ def present(
     """The state of each visit as ``docs/state.md`` describes it, for ``person``.
 
     Every context handed out is remembered by its hash: a signature names the one it stands on.
-    The desk, where nobody signs, only looks: it does not ask to ``remember``.
+    The desk, where nobody signs, only looks: it does not ask to ``remember``, and sees all.
     """
     if not visits:
         return []
@@ -40,6 +41,8 @@ def present(
     for visit in visits:
         context = contexts[visit.id]
         state = dict(visit.state) if visit.state else merge.fold((), visit.id)
+        if remember:
+            state = _without_customers_words(state)
         arrived = items.get(visit.id, 0)
         state["context"] = context
         state["people"] = {id_: names[id_] for id_ in sorted(_people_in(state)) if id_ in names}
@@ -54,6 +57,21 @@ def present(
     if remember:
         _remember(person, states, now)
     return states
+
+
+def _without_customers_words(state: State) -> State:
+    """``state`` as phones get it: what the customer told the office is for the office.
+
+    Neither is it work, nor need the number of somebody's own telephone lie on many phones.
+    """
+    words = {entry["id"] for entry in state["entries"] if entry["kind"] in FROM_CUSTOMER}
+    if not words:
+        return state
+    return state | {
+        "entries": [entry for entry in state["entries"] if entry["id"] not in words],
+        "flags": [flag for flag in state["flags"] if flag["operation"] not in words],
+        "dismissals": [said for said in state["dismissals"] if said["entry"] not in words],
+    }
 
 
 def blank_visit(person: Person) -> Visit:

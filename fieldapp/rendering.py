@@ -19,11 +19,11 @@ import queue
 import resource
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from fieldapp import sealing
 from sync.problems import Problem
 
 SECONDS = 20
@@ -39,23 +39,6 @@ JOBS = 200
 """Jobs after which a process is replaced: whatever leaks in a library leaks that long."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SealJob:
-    """How to seal one paper; PEM, because a parsed key cannot travel between processes.
-
-    ``signed_at`` is aware UTC.  With ``timestamp_url`` the seal carries a timestamp if the
-    authority answers, and none if it does not: the visit does not wait for it.
-    """
-
-    private_pem: bytes
-    certificate_pem: bytes
-    signed_at: dt.datetime
-    reason: str
-    location: str
-    passphrase: bytes | None = None
-    timestamp_url: str | None = None
 
 
 class RenderPool:
@@ -93,7 +76,7 @@ class RenderPool:
     def render(
         self,
         paper: Mapping[str, object],
-        seal: SealJob | None = None,
+        seal: sealing.SealJob | None = None,
         *,
         replace_missing: bool = False,
     ) -> bytes:
@@ -106,18 +89,30 @@ class RenderPool:
         """
         return self._run(("render", paper, seal, replace_missing))
 
-    def inspect(self, pdf: bytes, certificates_pem: bytes) -> dict[str, Any]:
+    def inspect(
+        self, pdf: bytes, certificates_pem: bytes, timestamp_certificates_pem: bytes = b""
+    ) -> dict[str, Any]:
         """What a file from outside says: ``{token, seal}``, ``seal`` being a SealVerdict.
 
         The same limits, because a file may be made to be slow.  Raises Problem("report.timeout")
         and Problem("report.failed").
         """
-        from sync.seal import SealVerdict
+        from sync.seal_check import SealVerdict
 
-        told = json.loads(self._run(("inspect", pdf, certificates_pem)))
-        at = told["seal"]["signed_at"]
-        verdict = told["seal"] | {"signed_at": dt.datetime.fromisoformat(at) if at else None}
+        told = json.loads(self._run(("inspect", pdf, certificates_pem, timestamp_certificates_pem)))
+        verdict = told["seal"]
+        for name in ("signed_at", "timestamp_at"):
+            verdict[name] = dt.datetime.fromisoformat(verdict[name]) if verdict[name] else None
         return {"token": told["token"], "seal": SealVerdict(**verdict)}
+
+    def add_timestamp(self, pdf: bytes, certificates_pem: bytes, timestamp_url: str) -> bytes:
+        """A sealed paper with a timestamp after its last byte, its seal as sound as before.
+
+        Raises Problem("seal.no-timestamp") when the authority does not answer,
+        Problem("report.failed") when the seal is by none of the certificates, and as
+        :meth:`render` does.
+        """
+        return self._run(("timestamp", pdf, certificates_pem, timestamp_url))
 
     def close(self) -> None:
         """End the processes; a job that is running is waited for."""
@@ -241,89 +236,69 @@ def work(pipe: Connection, environment: Callable[[str], Any], memory_bytes: int)
 
 def _answer(job: tuple[Any, ...], environments: Callable[[str], Any]) -> bytes:
     if job[0] == "inspect":
-        return _inspected(*job[1:])
+        return _as_bytes(sealing.inspect_file(*job[1:]))
+    if job[0] == "timestamp":
+        return _linted(sealing.stamp_paper(*job[1:]))
     _, paper, seal_job, replace_missing = job
-    from sync import lint, report, seal
+    from sync import report
 
     pdf = report.render_report(
         paper, environments(paper["language"]), replace_missing=replace_missing
     )
     if seal_job is not None:
-        key = _key(seal_job.private_pem, seal_job.certificate_pem, seal_job.passphrase)
-        pdf = _sealed(pdf, key, seal_job)
-        verdict = seal.inspect(pdf, [key.certificate])
-        if not verdict.is_sound:
-            raise Problem("report.failed", reason=f"seal: {verdict.reason}")
+        pdf = sealing.seal_paper(pdf, seal_job)
+    return _linted(pdf)
+
+
+def _linted(pdf: bytes) -> bytes:
+    from sync import lint
+
     for finding in lint.lint(pdf):
         raise Problem("report.lint", rule=f"{finding.rule}: {finding.text}")
     return pdf
 
 
-def _sealed(pdf: bytes, key: Any, job: SealJob) -> bytes:
-    from sync import seal
-
-    def made(timestamp_url: str | None) -> bytes:
-        return seal.seal(
-            pdf,
-            key,
-            reason=job.reason,
-            location=job.location,
-            signed_at=job.signed_at,
-            timestamp_url=timestamp_url,
-        )
-
-    if job.timestamp_url is None:
-        return made(None)
-    try:
-        return made(job.timestamp_url)
-    except Problem as problem:
-        if problem.code != "seal.no-timestamp":
-            raise
-        log.warning("sealed without a timestamp: %s", problem.args_["reason"])
-        return made(None)
-
-
-@functools.lru_cache(maxsize=8)
-def _key(private_pem: bytes, certificate_pem: bytes, passphrase: bytes | None) -> Any:
-    from sync import seal
-
-    return seal.load_key(private_pem, certificate_pem, passphrase)
-
-
-def _inspected(pdf: bytes, certificates_pem: bytes) -> bytes:
-    from sync import seal
-
-    certificates = seal.load_certificates(certificates_pem) if certificates_pem else []
-    verdict = vars(seal.inspect(pdf, certificates))
-    at = verdict["signed_at"]
-    told = verdict | {"signed_at": at.isoformat() if at else None}
-    return json.dumps({"token": seal.read_token(pdf), "seal": told}).encode()
-
-
 def _as_json(code: str, args: dict[str, Any]) -> bytes:
-    return json.dumps({"code": code, "args": args}, default=str).encode()
+    return _as_bytes({"code": code, "args": args})
+
+
+def _as_bytes(told: dict[str, Any]) -> bytes:
+    return json.dumps(told, default=str).encode()
 
 
 def report_environment(language: str) -> Any:
-    """The paper's templates and texts in ``language``, for a process that has no application."""
+    """The papers' templates and texts in ``language``, for a process that has no application.
+
+    ``both`` says everything in every language, one after the other.
+    """
     import jinja2
 
     from fieldapp import formats
-    from fieldapp.languages import PAPER, load_messages
+    from fieldapp.languages import LANGUAGES, PAPER, load_messages
     from fieldapp.offline.messages import plural, singular
     from sync import report
+    from sync.papers import BOTH
 
     here = Path(__file__).parent
     # in the wheel the templates lie inside the package, in the repository beside it
     folders = [
         folder for folder in (here / "templates", here.parent / "templates") if folder.is_dir()
     ]
-    messages = load_messages(*PAPER)[language]
+    texts = load_messages(*PAPER)
+    spoken = [texts[code] for code in LANGUAGES if language in (code, BOTH)]
+
+    def one(message: str) -> str:
+        return " ".join(dict.fromkeys(singular(messages, message) for messages in spoken))
+
+    def many(message: str, other: str, number: int) -> str:
+        return " ".join(plural(messages, message, other, number) for messages in spoken)
+
     return report.make_environment(
         jinja2.FileSystemLoader(folders),
-        functools.partial(singular, messages),
-        functools.partial(plural, messages),
+        one,
+        many,
         clock=formats.clock,
         moment=formats.moment,
         day=formats.day,
+        money=formats.money,
     )

@@ -2,77 +2,41 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-import os
-import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from flask import current_app
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from fieldapp import blobs, jobs
+from fieldapp import blobs, jobs, keys
 from fieldapp.database import begin_reading, begin_writing
-from fieldapp.ids import mint_id
+from fieldapp.ids import is_token, mint_id
+from fieldapp.letterhead import letterhead_of
+from fieldapp.mail import copies_of
 from fieldapp.models import Blob, BlobReference, Organisation, Report, Visit, db
 from fieldapp.paper import content_of
 from fieldapp.perform import journal_of, unit
 from fieldapp.policies import load_policy
-from fieldapp.rendering import RenderPool, SealJob
-from sync import photos, seal
+from fieldapp.rendering import RenderPool
+from fieldapp.sealing import SealJob
+from sync import photos, seal_check
 from sync.canonical import sha256
 from sync.catalogue import ON_PAPER
 from sync.operation import iso
+from sync.papers import DISPATCH_ORDER, papers_of
 from sync.problems import Problem
 from sync.tables import journal
+from sync.verdict import digest_of
 
 log = logging.getLogger(__name__)
 
 DUE_DAYS = 90
 """Papers sealed in these days are asked whether they are the newest; older ones hardly grow."""
-
-_TOKEN = re.compile("[0-9a-f]{32}")
-
-
-def prepare_key(now: datetime) -> None:
-    """Make the key that seals papers, unless this installation has one.
-
-    The certificate of a key that was taken away stays: its papers are still ours.
-    """
-    folder = _key_folder()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _alone(folder):
-        if (folder / "seal.key.pem").exists() and (folder / "seal.crt.pem").exists():
-            return
-        (folder / "seal.key.pem").unlink(missing_ok=True)  # without its certificate: half made
-        if (folder / "seal.crt.pem").exists():
-            (folder / "seal.crt.pem").rename(folder / f"until-{now:%Y%m%dT%H%M%S}.crt.pem")
-        owner = db.session.scalars(select(Organisation).limit(1)).first()
-        key = seal.make_key(owner.name if owner else "fieldapp", from_at=now)
-        descriptor = os.open(folder / "seal.key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key.private_pem())
-        (folder / "seal.crt.pem").write_bytes(key.certificate_pem())
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else makes a key meanwhile: one's key with another's certificate seals nothing."""
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def certificates_pem() -> bytes:
-    """Every certificate this installation ever sealed with."""
-    return b"".join(path.read_bytes() for path in sorted(_key_folder().glob("*.crt.pem")))
 
 
 def pool() -> RenderPool:
@@ -86,15 +50,22 @@ def pool() -> RenderPool:
     return found
 
 
-def paper_name(visit_id: str, revision: int) -> str:
-    """Where a sealed revision is kept among the blobs."""
-    return f"reports/{visit_id}/{revision}.pdf"
+def paper_file(visit_id: str, revision: int, name: str) -> str:
+    """Where a paper of a sealed revision is kept among the blobs."""
+    # before there were several the dispatch order was the only one, and had no name
+    suffix = "" if name == DISPATCH_ORDER else f"-{name}"
+    return f"reports/{visit_id}/{revision}{suffix}.pdf"
 
 
-def make_report(visit_id: str) -> Report | None:
-    """Seal the paper of a visit as it stands now; None when there is nothing new to seal.
+def read_paper(report: Report) -> bytes | None:
+    """The bytes of a sealed paper; None when the file is lost."""
+    return blobs.read(report.org_id, paper_file(report.visit_id, report.revision, report.name))
 
-    A paper is due once the customer signed and every operation the signature covers is here, or
+
+def make_report(visit_id: str) -> list[Report]:
+    """Seal the papers of a visit as it stands now; none when there is nothing new to seal.
+
+    They are due once the customer signed and every operation the signature covers is here, or
     once the engineer noted a refusal and left.  While photos are on their way a little patience
     spares the customer a second revision.  What was sealed and then withdrawn gets a revision that
     says so.
@@ -103,21 +74,21 @@ def make_report(visit_id: str) -> Report | None:
     begin_reading()  # the state and what was sealed of it are those of one moment
     visit = db.session.get(Visit, visit_id)
     if visit is None or visit.work_order is None or not visit.state:
-        return None
+        return []
     earlier = db.session.scalars(
         select(Report).where(Report.visit_id == visit_id).order_by(Report.revision)
     ).all()
     content = content_of(visit, is_sealed=bool(earlier))
     if content is None:
-        return None
+        return []
     waiting = [name for name, state in content["photos"].items() if state == "to-come"]
     patience = current_app.config["PHOTO_PATIENCE_SECONDS"]
     if waiting and _seconds_since_news(visit, now) < patience:
         jobs.enqueue("report", visit_id, delay_seconds=patience)
-        return None
+        return []
     content_sha256 = _digest(content)
     if earlier and earlier[-1].content_sha256 == content_sha256:
-        return None
+        return []
     org_id = visit.org_id
     copies = {
         name: blobs.read(org_id, f"{name}.jpg")
@@ -126,11 +97,11 @@ def make_report(visit_id: str) -> Report | None:
     }
     if _make_missing(org_id, copies):
         return make_report(visit_id)
-    report = _seal(visit, content, content_sha256, list(earlier), copies, now)
-    if report is not None:
+    sealed = _seal(visit, content, content_sha256, list(earlier), copies, now)
+    if sealed:
         with unit(org_id, now) as opened:
             opened.touch(visit_id)
-    return report
+    return sealed
 
 
 def find_due(now: datetime) -> list[str]:
@@ -225,56 +196,83 @@ def _seal(
     earlier: list[Report],
     copies: Mapping[str, bytes | None],
     now: datetime,
-) -> Report | None:
-    revision = earlier[-1].revision + 1 if earlier else 1
-    previous = blobs.read(visit.org_id, paper_name(visit.id, revision - 1)) if earlier else None
-    token = earlier[0].token if earlier else _token(visit)
+) -> list[Report]:
+    """Make, seal and register every paper of the next revision, or none of them."""
     owner = db.session.get_one(Organisation, visit.org_id)
-    paper = dict(content) | {
+    policy = load_policy(owner.policy)
+    revision = earlier[-1].revision + 1 if earlier else 1
+    token = earlier[0].token if earlier else _token(visit)
+    common = dict(content) | {
         "revision": revision,
-        "previous_sha256": earlier[-1].sha256 if earlier else None,
-        "previous_pdf": previous,
         "token": token,
         "verify_url": f"{current_app.config['PUBLIC_URL']}/verify/{token}/{revision}",
         "sealed_at": iso(int(now.timestamp() * 1000)),
-        "organisation": {"name": owner.name, "phone": owner.phone},
+        "organisation": letterhead_of(owner),
         "photos": _pictures(content["photos"], copies),
-        "words": load_policy(owner.policy).vocabulary,
+        "words": policy.vocabulary,
     }
-    pdf = pool().render(paper, _seal_job(paper, now), replace_missing=True)
+    sealed = {}
+    assert visit.work_order is not None
+    job_type = _job_type(content) or visit.work_order.job_type
+    for name in papers_of(policy.papers(job_type), content["snapshot"]["facts"]):
+        paper = common | {"name": name} | _previous(earlier, name)
+        sealed[name] = pool().render(paper, _seal_job(paper, now), replace_missing=True)
     org_id, visit_id = visit.org_id, visit.id
-    report = Report(
-        id=mint_id(now),
-        org_id=org_id,
-        visit_id=visit_id,
-        token=token,
-        revision=revision,
-        content_sha256=content_sha256,
-        sha256=seal.digest_of(pdf),
-        sealed_at=now,
-        verdict=_verdict(content),
-    )
+    reports = [
+        Report(
+            id=mint_id(now),
+            org_id=org_id,
+            visit_id=visit_id,
+            token=token,
+            revision=revision,
+            name=name,
+            content_sha256=content_sha256,
+            sha256=digest_of(pdf),
+            awaits_timestamp=_awaits_timestamp(pdf),
+            sealed_at=now,
+            verdict=_verdict(content),
+        )
+        for name, pdf in sealed.items()
+    ]
+    letters = copies_of(visit_id, revision, now)
+    letter_ids = [letter.id for letter in letters]
     begin_writing()
-    db.session.add(report)
+    db.session.add_all([*reports, *letters])
     try:
-        # Who holds the revision writes its file: two seals of one content are never the same bytes.
+        # Who holds the revision writes its files: two seals of one content are never the same bytes
         db.session.flush()
-        blobs.write(org_id, paper_name(visit_id, revision), pdf)
+        for name, pdf in sealed.items():
+            blobs.write(org_id, paper_file(visit_id, revision, name), pdf)
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
         log.info("revision %s of visit %s was sealed elsewhere", revision, visit_id)
         jobs.enqueue("report", visit_id)  # maybe from an older state
-        return None
+        return []
     except BaseException:
         db.session.rollback()
         raise
-    return report
+    for letter_id in letter_ids:
+        jobs.enqueue("mail", letter_id)
+    return reports
+
+
+def _previous(earlier: list[Report], name: str) -> dict[str, Any]:
+    """The newest paper of that name before, which goes along with the one that replaces it."""
+    same = [report for report in earlier if report.name == name]
+    if not same:
+        return {"previous_sha256": None, "previous_pdf": None}
+    return {"previous_sha256": same[-1].sha256, "previous_pdf": read_paper(same[-1])}
+
+
+def _job_type(content: Mapping[str, Any]) -> str:
+    """What was signed; empty when the visit had no work order then."""
+    return str(content["snapshot"]["context"]["work_order"]["job_type"] or "")
 
 
 def _verdict(content: Mapping[str, Any]) -> str:
-    if content["signature"]:
-        return str(content["signature"]["verdict"])
+    if content["signatures"]:
+        return str(content["signatures"][-1]["verdict"])
     return "refused" if content["refusal"] else "withdrawn"
 
 
@@ -285,22 +283,28 @@ def _token(visit: Visit) -> str:
     """
     for entry in visit.state["signatures"]:
         token = entry["value"]["token"]
-        is_fit = isinstance(token, str) and _TOKEN.fullmatch(token)
-        if is_fit and not db.session.scalar(select(Report.id).where(Report.token == token)):
-            return str(token)
+        if is_token(token) and not db.session.scalar(
+            select(Report.id).where(Report.token == token)
+        ):
+            return token
     return secrets.token_hex(16)
 
 
 def _seal_job(paper: Mapping[str, Any], now: datetime) -> SealJob:
-    folder = _key_folder()
+    private_pem, certificate_pem = keys.sealing_pem()
     return SealJob(
-        private_pem=(folder / "seal.key.pem").read_bytes(),
-        certificate_pem=(folder / "seal.crt.pem").read_bytes(),
+        private_pem=private_pem,
+        certificate_pem=certificate_pem,
         signed_at=now,
         reason=str(paper["snapshot"]["context"]["work_order"]["number"] or paper["token"]),
         location=str(paper["organisation"]["name"]),
         timestamp_url=current_app.config["TIMESTAMP_URL"] or None,
     )
+
+
+def _awaits_timestamp(pdf: bytes) -> bool:
+    """Whether the authority was silent when this was sealed."""
+    return bool(current_app.config["TIMESTAMP_URL"]) and not seal_check.has_timestamp(pdf)
 
 
 def _pictures(
@@ -320,7 +324,3 @@ def _seconds_since_news(visit: Visit, now: datetime) -> float:
     """Seconds since the last operation of the visit was received."""
     newest = max((row.received_ms for row in journal_of(visit)), default=0)
     return now.timestamp() - newest / 1000
-
-
-def _key_folder() -> Path:
-    return Path(current_app.config["INSTANCE"]) / "keys"

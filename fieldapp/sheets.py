@@ -29,6 +29,7 @@ from fieldapp.models import (
 )
 from fieldapp.offline.messages import Messages, singular
 from fieldapp.policies import Policy
+from fieldapp.smtp import ADDRESS
 from sync.catalogue import N_, kind_named
 
 MOST_LINES_NAMED = 50
@@ -123,6 +124,7 @@ ColumnType = Literal[
     "code",  # what other systems call it: no spaces, no semicolon
     "serial",
     "phone",
+    "email",
     "zone",
     "language",
     "date",
@@ -215,6 +217,7 @@ TABLES: tuple[Table, ...] = (
             Column("phone", "phone", _size(Contact.phone)),
             Column("role_text", "text", _size(Contact.role_text), required=False),
             Column("language", "language", _size(Contact.language), required=False),
+            Column("email", "email", _size(Contact.email), required=False),
         ),
     ),
     Table(
@@ -289,6 +292,7 @@ _PATTERNS = {
     "code": re.compile(r"[^\s;,\"']+"),
     "serial": re.compile(r"[A-Za-z0-9][A-Za-z0-9 ./_-]*"),
     "phone": re.compile(r"(?=(?:\D*\d){5})[+(\d][\d ()+/.*#-]*(?:(?:转|x|ext\.? ?)\d+)?", re.ASCII),
+    "email": ADDRESS,
     "language": re.compile(r"[a-z]{2}(_[A-Z]{2})?"),
     "date": re.compile(r"\d{4}-\d\d-\d\d", re.ASCII),
     "moment": re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", re.ASCII),

@@ -23,6 +23,8 @@ FieldType = Literal[
     "ticks",  # several keys of a policy list
     "moment",  # ISO UTC with seconds, read from local time at the site
     "serial",  # a serial number, may be scanned
+    "count",  # pieces: an integer, no more than ``limit``
+    "money",  # minor units of the organisation's currency, no more than ``limit``
     "position",  # {latitude, longitude: micro-degrees, accuracy: metres}
     "photo",  # SHA-256 of the stored bytes
     "strokes",  # [[x, y, ms, …], …]: integers, one flat list a stroke
@@ -43,8 +45,10 @@ def N_(text: str) -> str:
 class Field:
     """One thing a form asks for.
 
-    ``limit`` is the greatest number of characters (of points for strokes).  ``choices`` names a
-    list of the policy pack.  ``default`` is ``"now"`` or empty.
+    ``limit`` is the greatest number of characters (of points for strokes, the greatest
+    number itself for counts and money).  ``choices`` names a
+    list of the policy pack.  ``default`` is ``"now"``, ``"quote"`` (the newest
+    quotation that stands) or empty.
     """
 
     name: str
@@ -84,9 +88,18 @@ class Kind:
 PARAGRAPH = 4000
 """Longest paragraph in characters: what WeasyPrint lays out well below a second."""
 
+AMOUNT = 10**11
+"""Largest amount in minor units."""
+
+PIECES = 99_999
+"""Most pieces of one thing."""
+
 FIELD = ("engineer",)
 DESK = ("dispatcher", "manager")
 BOTH = FIELD + DESK
+
+CUSTOMER = ("customer",)
+"""Nobody who signs in: whoever holds the link of a sealed work order."""
 
 ABOUT_ONE = (
     Field("entry", "entry", N_("Entry"), True, 36),
@@ -256,6 +269,85 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     Kind(
+        "reading",
+        "readings",
+        N_("Reading"),
+        "add",
+        "signed",
+        FIELD,
+        (
+            Field("item", "text", N_("What was looked at"), True, 100),
+            Field("value", "text", N_("Value"), limit=60),
+            Field("unit", "text", N_("Unit"), limit=20),
+            Field("verdict", "choice", N_("Finding"), True, choices="reading_verdicts"),
+        ),
+    ),
+    Kind(
+        "backup-statement",
+        "backup-statements",
+        N_("Statement on data backup"),
+        "add",
+        "signed",
+        FIELD,
+        (
+            Field("statement", "choice", N_("The customer states"), True, choices="backups"),
+            Field("name", "text", N_("Who states it"), True, 100),
+        ),
+    ),
+    Kind(
+        "quote",
+        "quotes",
+        N_("Quotation"),
+        "add",
+        "signed",
+        FIELD,
+        (
+            Field("text", "paragraph", N_("What is offered"), True, 1000),
+            Field("amount", "money", N_("Amount"), True, AMOUNT),
+            Field("warranty_text", "text", N_("Warranty on the repair")),
+        ),
+    ),
+    Kind(
+        "consent",
+        "consents",
+        N_("Decision on the quotation"),
+        "add",
+        "signed",
+        FIELD,
+        (
+            Field("quote", "entry", N_("Quotation"), limit=36, default="quote"),
+            Field("decision", "choice", N_("The customer decides"), True, choices="decisions"),
+            Field("name", "text", N_("Name in print"), True, 100),
+            Field("strokes", "strokes", N_("Signature"), True, 4000),
+        ),
+    ),
+    Kind(
+        "charge",
+        "charges",
+        N_("Charge"),
+        "add",
+        "signed",
+        FIELD,
+        (
+            Field("category", "choice", N_("Kind of charge"), True, choices="charge_categories"),
+            Field("text", "text", N_("For what"), True),
+            Field("quantity", "count", N_("Quantity"), True, PIECES),
+            Field("unit_price", "money", N_("Unit price"), True, AMOUNT),
+        ),
+    ),
+    Kind(
+        "invoice",
+        "invoices",
+        N_("Invoice or receipt"),
+        "add",
+        "signed",
+        FIELD,
+        (
+            Field("number", "text", N_("Number"), True, 60),
+            Field("paid_by", "choice", N_("Paid by"), choices="payments"),
+        ),
+    ),
+    Kind(
         "photo",
         "photos",
         N_("Photo"),
@@ -264,6 +356,7 @@ KINDS: tuple[Kind, ...] = (
         FIELD,
         (
             Field("sha256", "photo", N_("Photo"), True, 64),
+            Field("slot", "choice", N_("Which photo"), choices="photo_slots"),
             Field("caption", "text", N_("What it shows"), limit=200),
         ),
     ),
@@ -426,6 +519,30 @@ KINDS: tuple[Kind, ...] = (
         DESK,
         ABOUT_ONE,
     ),
+    Kind(
+        "rating",
+        "ratings",
+        N_("Rating"),
+        "add",
+        "never",
+        CUSTOMER,
+        (
+            Field("stars", "choice", N_("Rating"), True, choices="ratings"),
+            Field("opinion", "paragraph", N_("Opinion"), limit=1000),
+        ),
+    ),
+    Kind(
+        "question",
+        "questions",
+        N_("Customer's question"),
+        "add",
+        "never",
+        CUSTOMER,
+        (
+            Field("text", "paragraph", N_("Question"), True, 2000),
+            Field("reach", "text", N_("Telephone or e-mail")),
+        ),
+    ),
 )
 
 _BY_NAME = {kind.name: kind for kind in KINDS}
@@ -433,6 +550,10 @@ _BY_NOUN = {kind.noun: kind for kind in KINDS}
 
 ON_PAPER: dict[str, str] = {kind.name: kind.on_paper for kind in KINDS}
 """Whether entries of a kind stand on the signed paper, only on an addendum, or never."""
+
+
+FROM_CUSTOMER = tuple(kind.name for kind in KINDS if kind.roles == CUSTOMER)
+"""What the customer says on the page behind the link: no work, and no concern of a phone."""
 
 
 def kind_named(name: str) -> Kind:

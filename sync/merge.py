@@ -14,6 +14,7 @@ from typing import Any
 
 from sync import catalogue
 from sync.canonical import canonical
+from sync.decisions import doubts
 from sync.operation import Received, by_code_unit, iso
 
 State = dict[str, Any]
@@ -42,8 +43,11 @@ REOPENED = ("cancellation", "dismissal", "release", "resolution")
 OPENING = "opening"
 """An engineer begins a visit that the office knows nothing of: his until the desk assigns it."""
 
-NO_WORK = ("remark", "proposal", OPENING)
+NO_WORK = ("remark", "proposal", OPENING, *catalogue.FROM_CUSTOMER)
 """Entries on a cancelled visit that are no work on it."""
+
+NOT_FROM_FIELD = ("remark", *catalogue.FROM_CUSTOMER)
+"""Entries that nobody on site made: they say nothing of how far the work is."""
 
 UNCALLED = ("author.out-of-scope", "author.role", "visit.unknown")
 """Who opens a visit that is there already would get it by that: such an opening is left out."""
@@ -176,7 +180,7 @@ def _newest_at(state: State) -> str:
     """Time of the newest thing the field did: an entry, a void, a signature or a set field."""
     times = [""]
     for entry in state["entries"] + state["signatures"]:
-        if entry["kind"] != "remark":
+        if entry["kind"] not in NOT_FROM_FIELD:
             times.append(entry["at"])
         times.extend(void["at"] for void in entry["voids"])
     for path, cell in state["fields"].items():
@@ -483,6 +487,11 @@ class _Folder:
             if serial in installed:
                 self.flag("part.serial-twice", entry["id"], {"serial": serial})
             installed[serial] = entry["id"]
+        for entry in standing:
+            if entry["kind"] == "question":
+                self.flag("customer.question", entry["id"])
+        for code, id_ in doubts(standing):
+            self.flag(code, id_)
         cancellation = state["fields"].get("cancellation")
         field_work = [entry for entry in standing if entry["kind"] not in NO_WORK]
         if cancellation and field_work:
@@ -490,7 +499,7 @@ class _Folder:
         review = state["fields"].get("review")
         if review and _verdict_of(review) == "accepted":
             for entry in standing:
-                if entry["at"] > review["at"] and entry["kind"] != "remark":
+                if entry["at"] > review["at"] and entry["kind"] not in NOT_FROM_FIELD:
                     self.flag("review.later-entries", entry["id"])
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from sync.merge import OPENING, standing_entries
 
+WHICH = {"step": "list", "signature": "role", "photo": "slot"}
+"""The field that tells entries of a kind apart, where a policy asks for one of several."""
+
 
 def steps(state: Mapping[str, Any], policy: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The steps of the visit's job type in the policy's order, each with ``done``.
@@ -42,6 +45,23 @@ def missing(state: Mapping[str, Any], policy: Mapping[str, Any]) -> list[dict[st
     return found
 
 
+def others_first(
+    state: Mapping[str, Any], policy: Mapping[str, Any], signature: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """What keeps ``signature`` from being given now: who signs last waits for all who must sign.
+
+    One finding ``signature.others-first`` on its role, or none.
+    """
+    last = policy["job_types"].get(_job_type(state), {}).get("signs_last", "")
+    if not last or signature.get("role") != last:
+        return []
+    waits = any(
+        step["kind"] == "signature" and step["list"] != last and not step["done"]
+        for step in steps(state, policy)
+    )
+    return [{"field": "role", "code": "signature.others-first", "detail": ""}] if waits else []
+
+
 def _job_type(state: Mapping[str, Any]) -> str:
     """The work order's; before there is one, what the engineer said who opened the visit."""
     ordered = state["context"]["work_order"]["job_type"]
@@ -58,8 +78,10 @@ def _without_customer(state: Mapping[str, Any], policy: Mapping[str, Any]) -> bo
 
 
 def _is_done(state: Mapping[str, Any], policy: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
-    kinds = [step["kind"], *policy["alternatives"].get(step["kind"], [])]
-    return any(_stands(state, kind, step["list"]) for kind in kinds)
+    if _stands(state, step["kind"], step["list"]):
+        return True
+    others = policy["alternatives"].get(step["kind"], [])
+    return any(_stands(state, kind, "") for kind in others)
 
 
 def _stands(state: Mapping[str, Any], kind: str, list_: str) -> bool:
@@ -68,6 +90,6 @@ def _stands(state: Mapping[str, Any], kind: str, list_: str) -> bool:
     return any(
         entry["kind"] == kind
         and not entry["voids"]
-        and (not list_ or entry["value"].get("list") == list_)
+        and (not list_ or entry["value"].get(WHICH.get(kind, "list")) == list_)
         for entry in [*state["entries"], *state["signatures"]]
     )

@@ -10,12 +10,13 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import rfc8785
 
 from sync import catalogue
+from sync.canonical import LARGEST
 from sync.glyphs import missing_characters, printable
 
 if TYPE_CHECKING:
@@ -46,7 +47,14 @@ PHOTOS = 60
 class PaperView:
     """The paper as the template reads it: cleaned, limited, sorted by section."""
 
-    def __init__(self, paper: Paper, pictures: set[str], replace_missing: bool) -> None:
+    def __init__(
+        self,
+        paper: Paper,
+        pictures: set[str],
+        replace_missing: bool,
+        money: Callable[[int, str], str],
+    ) -> None:
+        """``money`` makes text of an amount in minor units and a currency."""
         self._replace = replace_missing
         self._left = TEXT
         self._rows_left = ALL_ROWS
@@ -54,18 +62,23 @@ class PaperView:
         self._told: dict[str, list[str]] = {}
         self._others_more = 0
         self._words = paper["words"]
-        self._language = "zh" if paper["language"] == "zh_CN" else "en"
+        self._money = money
+        self._languages = _LANGUAGES[paper["language"]]
         snapshot = paper["snapshot"]
         facts = snapshot["facts"]
-        self.language = "zh-CN" if paper["language"] == "zh_CN" else "en"
+        self.language = "en" if paper["language"] == "en" else "zh-CN"
         self.context: dict[str, Any] = self._clean(
             {key: snapshot["context"][key] for key in _CONTEXT}
         )
-        self.organisation = self._clean(paper["organisation"])
+        self.organisation = self._clean(
+            {key: value for key, value in paper["organisation"].items() if key != "logo"}
+        )
         self.offsets = snapshot["context"]["site"]["offsets"]
+        self._currency = str(snapshot["context"]["organisation"]["currency"])
         self.keywords = f"work-order {paper['token']} revision {paper['revision']}"
         self.pictures = pictures
-        self.digest = (paper["signature"] or {}).get("digest") or digest_of(snapshot)
+        signed = paper["signatures"][-1:]
+        self.digest = (signed and signed[0]["digest"]) or digest_of(snapshot)
         self._fields = {field["path"]: field["values"][:10] for field in facts["fields"]}
         self._people = {one["id"]: one["name"] for one in snapshot["context"]["people"]}
 
@@ -77,10 +90,11 @@ class PaperView:
         for entry in entries:
             if entry["id"] not in voided:
                 self._sections.setdefault(entry["kind"], []).append(self._corrected(entry, entries))
-        self.signature = self._clean(
-            {key: value for key, value in (paper["signature"] or {}).items() if key != "strokes"}
-        )
+        self.signatures = [
+            self._signed(number, one) for number, one in enumerate(paper["signatures"])
+        ]
         self.given = {"number": None, "request": None} | self._clean(dict(paper.get("given", {})))
+        self.number = self.context["work_order"]["number"] or self.given["number"] or "—"
         self.refusal = self._refused(paper["refusal"]) if paper["refusal"] else None
         # what the customer was asked about comes first when the paper's room is short
         for path in self._fields:
@@ -99,7 +113,8 @@ class PaperView:
     def word(self, list_name: str, key: Any) -> str:
         """The policy's word for ``key``; a key nobody named stands for itself."""
         words = self._words.get(list_name, {}).get(str(key))
-        return self._text(words[self._language] if words else str(key), LINE)
+        told = dict.fromkeys(words[code] for code in self._languages) if words else [str(key)]
+        return self._text(" ".join(told), LINE)
 
     def person(self, person_id: str) -> str:
         """The name behind a person's id, a dash when the paper does not know it."""
@@ -119,6 +134,13 @@ class PaperView:
                 limit = catalogue.PARAGRAPH
                 self._told[path] = [self._text(_plain(value), limit) for value in told]
         return self._told[path]
+
+    def _signed(self, number: int, signature: Mapping[str, Any]) -> dict[str, Any]:
+        """A signature's texts, and the name of its ``picture``: None when it cannot be shown."""
+        said = {key: value for key, value in signature.items() if key != "strokes"}
+        picture = f"signature-{number}"
+        told: dict[str, Any] = self._clean(said)
+        return told | {"picture": picture if picture in self.pictures else None}
 
     def _refused(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """A refusal's texts; what was left empty, or is no text, is empty."""
@@ -150,11 +172,11 @@ class PaperView:
         return entries
 
     def others(self) -> list[dict[str, Any]]:
-        """Signed entries no section prints, kinds of a newer version among them."""
+        """Signed entries no section before printed, kinds of a newer version among them."""
         rest = [
             entry
             for kind, entries in self._sections.items()
-            if kind not in _SECTIONS
+            if kind not in self._printed and kind not in _APART
             for entry in entries
         ]
         shown = rest[: min(ROWS, self._rows_left)]
@@ -199,7 +221,7 @@ class PaperView:
                 about = self.label(self._all[value["entry"]]["kind"])
             for name, told in value.items():
                 # an id says nothing to a reader; the kind it names stands in ``about``
-                if name == "entry" or told in (None, "", []):
+                if name in _UNSEEN or told in (None, "", []):
                     continue
                 # a change of a "set" kind after the signature names its whole path
                 kind = name.split("/")[0] if "/" in name else entry["kind"]
@@ -234,6 +256,8 @@ class PaperView:
             return field.label, "text", " · ".join(self.word(field.choices, one) for one in value)
         if field.type == "moment" and _is_moment(value):
             return field.label, "moment", value
+        if field.type == "money" and _is_number(value):
+            return field.label, "text", self.money(value)
         if field.type in ("position", "strokes"):
             return field.label, "text", self._text(_plain(value), LINE)
         limit = catalogue.PARAGRAPH if field.type == "paragraph" else LINE
@@ -266,7 +290,44 @@ class PaperView:
         told = [one["value"].get("completed_at") for one in self._sections.get("measure", [])]
         return max((at for at in told if _is_moment(at)), default=None)
 
+    # money
+
+    def money(self, minor: int | None) -> str:
+        """An amount in minor units as text, a dash for what is none."""
+        if minor is None:
+            return "—"
+        try:
+            return self._money(minor, self._currency)
+        except ValueError:  # a currency that only a phone knows must not stop its paper
+            return f"{minor // 100}.{minor % 100:02}"
+
+    def amount_of(self, charge: Mapping[str, Any]) -> int | None:
+        """What a charge costs in minor units; None when its numbers cannot be read."""
+        quantity, price = charge["value"].get("quantity"), charge["value"].get("unit_price")
+        if not _is_number(quantity) or not _is_number(price):
+            return None
+        return int(quantity) * int(price)
+
+    def totals(self) -> dict[str, int]:
+        """The sum of all charges by category, those that are not printed included."""
+        sums: dict[str, int] = {}
+        for charge in self._sections.get("charge", []):
+            amount = self.amount_of(charge)
+            if amount is not None:
+                category = str(charge["value"].get("category"))
+                sums[category] = sums.get(category, 0) + amount
+        return sums
+
+    def total(self) -> int:
+        """The sum of all charges in minor units."""
+        return sum(self.totals().values())
+
     # things
+
+    def picture_of(self, entry: Mapping[str, Any]) -> str | None:
+        """The name of the picture drawn from an entry's strokes; None when there is none."""
+        name = f"ink-{entry['id']}"
+        return name if name in self.pictures else None
 
     def notice(self, entry_id: str) -> str:
         """The number of the loaner notice of an entry, a dash while it has none."""
@@ -334,6 +395,8 @@ class PaperView:
                 value[field.name] = told[:ROWS] if isinstance(told, list) else []
             elif field.type == "moment":
                 value[field.name] = told if _is_moment(told) else None
+            elif field.type in ("count", "money"):
+                value[field.name] = told if _is_number(told) else None
             elif told in (None, ""):
                 value[field.name] = None
             else:
@@ -368,12 +431,13 @@ class PaperView:
 
 
 _CONTEXT = ("request", "work_order", "customer", "site", "contact", "asset", "policy")
-_SECTIONS = frozenset(
-    [
-        *("departure", "arrival", "step", "identification", "downtime", "measure", "swap"),
-        *("loaner", "take-back", "photo", "note", "refusal", "void", "correction", "signature"),
-    ]
-)
+_LANGUAGES = {"zh_CN": ("zh",), "en": ("en",), "both": ("zh", "en")}
+
+_UNSEEN = frozenset(["entry", "quote", "agreed", "strokes"])
+"""What of an entry is for machines, or stands elsewhere."""
+
+_APART = frozenset(["photo", "refusal", "void", "correction", "signature"])
+"""Kinds that papers print at their end, or with what they are about."""
 
 
 def _field_of(kind: str, name: str) -> catalogue.Field | None:
@@ -381,6 +445,11 @@ def _field_of(kind: str, name: str) -> catalogue.Field | None:
     if not catalogue.is_known(kind):
         return None
     return next((one for one in catalogue.kind_named(kind).fields if one.name == name), None)
+
+
+def _is_number(value: Any) -> bool:
+    """A whole number, not below nothing, that JavaScript holds exactly."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
 
 
 def _plain(value: Any) -> str:

@@ -76,6 +76,17 @@ KINDS: tuple[Kind, ...] = (
     _flag(
         "field.not-a-serial", "%(field)s is not a serial number: letters, digits and - . / _ only."
     ),
+    _flag(
+        "consent.quote-changed",
+        "The customer decided on another text than the quotation has now.",
+    ),
+    _flag(
+        "consent.part-first",
+        "A part was moved before the customer agreed to the quotation.",
+    ),
+    _error("consent.no-quote", 422, "There is no quotation to decide on. Write one first."),
+    _flag("field.not-a-count", "%(field)s is not a number of pieces."),
+    _flag("field.not-an-amount", "%(field)s is not an amount: digits, and a point before cents."),
     _flag("field.not-a-position", "%(field)s is not a position."),
     _flag("field.not-a-hash", "%(field)s does not name a photo."),
     _flag("field.not-strokes", "%(field)s is empty. Please sign with a finger."),
@@ -86,6 +97,7 @@ KINDS: tuple[Kind, ...] = (
     _flag("signature.mismatch", "What the customer signed differs from what the office holds."),
     _flag("photo.unreadable", "The photo cannot be shown; its file is kept as evidence."),
     _flag("photo.too-many-pixels", "The photo has too many pixels to be shown; its file is kept."),
+    _flag("customer.question", "The customer has a question."),
     # requests that fail
     _error("page.unknown", 404, "There is no such page. Go back to the list of visits."),
     _error("visit.not-found", 404, "There is no such visit among yours. Go back to the list."),
@@ -113,6 +125,7 @@ KINDS: tuple[Kind, ...] = (
     _error("access.missing-device", 401, "This phone is not enrolled. Please sign in again."),
     _error("access.revoked", 403, "This phone was revoked. Ask the office to enrol it again."),
     _error("form.incomplete", 422, "Please complete the marked fields."),
+    _error("signature.others-first", 422, "Who signs last waits: somebody else must sign before."),
     _error("form.stale", 409, "Somebody else changed this meanwhile. Please look again."),
     _error("method.not-allowed", 405, "This page does not take that. Go back and try again."),
     _error("content.wrong-type", 415, "The server cannot read this type of content."),
@@ -143,6 +156,14 @@ KINDS: tuple[Kind, ...] = (
     _error("report.failed", 500, "Making the paper failed: %(reason)s", True),
     _error("seal.key-unreadable", 500, "The sealing key cannot be read; run fieldapp doctor."),
     _error("seal.no-timestamp", 503, "The timestamp authority did not answer: %(reason)s", True),
+    _error("customer.too-many", 429, "Nothing more can be taken here. Please call us instead."),
+    _error("mail.not-set-up", 409, "This installation sends no e-mail."),
+    _error("mail.address", 422, "That is no e-mail address."),
+    _error("mail.refused", 502, "The mail server refused the letter: %(reason)s"),
+    _error("mail.sign-in", 502, "The mail server refused our name and password: %(reason)s"),
+    _error("mail.encryption", 502, "There is no safe connection to the mail server: %(reason)s"),
+    _error("mail.busy", 503, "The mail server put the letter off: %(reason)s", True),
+    _error("mail.no-server", 503, "The mail server did not answer: %(reason)s", True),
     _error("time.backwards", 422, "The end lies before the start."),
     _error("time.unreadable", 422, "That is not a date and time."),
     _error("sla.never-open", 500, "The opening hours never open."),

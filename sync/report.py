@@ -8,6 +8,7 @@ environment).
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import io
@@ -23,6 +24,7 @@ from PIL import Image
 
 from sync import strokes
 from sync.paper_view import PaperView
+from sync.papers import paper_named
 from sync.problems import Problem
 
 if TYPE_CHECKING:
@@ -30,8 +32,7 @@ if TYPE_CHECKING:
     from weasyprint.text.fonts import FontConfiguration
 
 VARIANT = "pdf/a-3b"
-TEMPLATE = "report/work_order.html"
-STYLES = "report/work_order.css"
+STYLES = "report/paper.css"
 
 
 class PhotoOfPaper(TypedDict):
@@ -42,22 +43,27 @@ class PhotoOfPaper(TypedDict):
 
 
 class Paper(TypedDict):
-    """All that one revision of a work order prints and carries.
+    """All that one paper of a revision prints and carries.
 
+    ``name`` is that of ``sync.papers``.
     Times are ISO 8601 UTC with seconds.  ``snapshot`` is what the customer signed: ``facts``
     (``visit``, ``fields`` of ``{path, values}`` where several values are a conflict, ``entries`` of
     ``{id, kind, author, wall_at, value}``) and ``context``, the read-only block of the visit.
-    ``signature`` is ``{name, role, opinion, strokes, wall_at, digest, verdict}`` or None;
+    ``signatures`` are ``{name, role, opinion, strokes, wall_at, digest, verdict, covers}`` in the
+    order in which they were given; the last one makes the paper.  ``covers`` is ``same`` when it
+    stands on the same facts, else ``earlier``.
     ``refusal`` the value of a refusal or None (it also stands among the entries).
     ``corrected`` are ``{entry, wall_at, corrected_at}``, added by the office.
     ``addenda`` are entries that came after the signature, with ``at``, their corrected time.
     ``photos`` are keyed by the SHA-256 of the original.  ``words`` are the policy's words:
     list -> key -> ``{zh, en}``.  ``notices`` are numbers of loaner notices by entry id.
     ``given`` are ``{id, number, request}`` of a work order that the visit got after the signature.
+    ``organisation`` is ``{name, phone, address, logo}``; ``logo`` is a JPEG or None.
     ``previous_pdf`` is the sealed earlier revision; it goes along as an attachment.
     """
 
-    language: Literal["zh_CN", "en"]
+    name: str
+    language: Literal["zh_CN", "en", "both"]
     revision: int
     previous_sha256: str | None
     previous_pdf: bytes | None
@@ -66,7 +72,7 @@ class Paper(TypedDict):
     sealed_at: str
     organisation: dict[str, Any]
     snapshot: dict[str, Any]
-    signature: dict[str, Any] | None
+    signatures: list[dict[str, Any]]
     refusal: dict[str, Any] | None
     corrected: list[dict[str, Any]]
     addenda: list[dict[str, Any]]
@@ -84,11 +90,12 @@ def make_environment(
     clock: Callable[[str, Any], str],
     moment: Callable[[str, Any], str],
     day: Callable[[str, Any], str],
+    money: Callable[[int, str], str],
 ) -> jinja2.Environment:
-    """The templates of the paper in one language.
+    """The templates of the papers in one language, or in both.
 
     ``clock``, ``moment`` and ``day`` turn an ISO UTC time and a zone's offsets
-    ``[[from_utc, minutes], …]`` into text at the site.
+    ``[[from_utc, minutes], …]`` into text at the site, ``money`` minor units and a currency.
     """
     environment = jinja2.Environment(
         loader=loader,
@@ -101,7 +108,9 @@ def make_environment(
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         gettext, ngettext, newstyle=True
     )
-    environment.filters.update(clock=clock, moment=moment, day=day)
+    # what _() is given becomes HTML: it is for literal text, and this for a word that was handed in
+    environment.globals["say"] = gettext
+    environment.filters.update(clock=clock, moment=moment, day=day, money=money)
     return environment
 
 
@@ -118,18 +127,29 @@ def render_report(
     """
     data = visit_json(paper)
     pictures = _pictures(paper)
-    view = PaperView(paper, set(pictures), replace_missing)
-    html = environment.get_template(TEMPLATE).render(view=view, paper=paper)
+    html = _html(paper, environment, _view(paper, environment, pictures, replace_missing))
     return _pdf(html, _styles(environment), pictures, paper, data)
 
 
 def render_plain(paper: Paper, environment: jinja2.Environment) -> bytes:
     """The same page as a plain PDF without data: what the renderer alone costs, for measuring."""
     pictures = _pictures(paper)
-    html = environment.get_template(TEMPLATE).render(
-        view=PaperView(paper, set(pictures), False), paper=paper
-    )
+    html = _html(paper, environment, _view(paper, environment, pictures, False))
     return _document(html, _styles(environment), _picture_fetcher(pictures), None).write_pdf()  # type: ignore[no-any-return]
+
+
+def _view(
+    paper: Paper,
+    environment: jinja2.Environment,
+    pictures: Mapping[str, Any],
+    replace_missing: bool,
+) -> PaperView:
+    return PaperView(paper, set(pictures), replace_missing, environment.filters["money"])
+
+
+def _html(paper: Paper, environment: jinja2.Environment, view: PaperView) -> str:
+    kind = paper_named(paper["name"])
+    return environment.get_template(kind.template).render(view=view, paper=paper, title=kind.title)
 
 
 def visit_json(paper: Paper) -> bytes:
@@ -142,7 +162,7 @@ def visit_json(paper: Paper) -> bytes:
                 "work_order": {"id": order["id"], "number": order["number"]},
                 "revision": paper["revision"],
                 "snapshot": paper["snapshot"],
-                "signature": paper["signature"],
+                "signatures": paper["signatures"],
                 "addenda": paper["addenda"],
                 "corrected": paper["corrected"],
                 "previous_sha256": paper["previous_sha256"],
@@ -158,12 +178,19 @@ def visit_json(paper: Paper) -> bytes:
 def _pictures(paper: Paper) -> dict[str, tuple[str, bytes]]:
     """Name -> (MIME type, bytes) of every picture the template may show."""
     pictures = {"qr": ("image/svg+xml", _qr(paper["verify_url"]))}
-    if paper["signature"]:
-        try:
-            ink = strokes.drawing(paper["signature"]["strokes"])
-            pictures["signature"] = ("image/svg+xml", ink)
-        except Problem:
-            pass  # signed all the same: the paper says that the drawing cannot be shown
+    logo = paper["organisation"]["logo"]
+    if logo and _is_jpeg(logo):
+        pictures["logo"] = ("image/jpeg", logo)
+    for number, signature in enumerate(paper["signatures"]):
+        # signed all the same: the paper says that the drawing cannot be shown
+        with contextlib.suppress(Problem):
+            ink = strokes.drawing(signature["strokes"])
+            pictures[f"signature-{number}"] = ("image/svg+xml", ink)
+    for entry in paper["snapshot"]["facts"]["entries"]:
+        if entry["kind"] == "consent" and _ID.fullmatch(entry["id"]):
+            with contextlib.suppress(Problem, AttributeError):  # a value of any type may come
+                ink = strokes.drawing(entry["value"].get("strokes"))
+                pictures[f"ink-{entry['id']}"] = ("image/svg+xml", ink)
     for sha256, photo in paper["photos"].items():
         jpeg = photo.get("jpeg")
         if photo["state"] == "shown" and jpeg and _is_jpeg(jpeg) and _HASH.fullmatch(sha256):
@@ -172,6 +199,7 @@ def _pictures(paper: Paper) -> dict[str, tuple[str, bytes]]:
 
 
 _HASH = re.compile("[0-9a-f]{64}")
+_ID = re.compile("[0-9a-f-]{36}")
 
 
 def _is_jpeg(data: bytes) -> bool:

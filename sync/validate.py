@@ -29,6 +29,7 @@ _MOMENT = re.compile(
     "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
 )
 _PERSON = re.compile("[0-9A-Za-z-]{1,36}")
+_NO_NUMBER = {"count": ("field.not-a-count", ""), "money": ("field.not-an-amount", "")}
 _HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -90,6 +91,10 @@ def _finding(
         return None if fits else ("field.not-a-choice", "")
     if kind == "people":
         return None if _are_people(value, field["limit"]) else ("field.not-a-choice", "")
+    if kind in ("count", "money"):
+        least = 1 if kind == "count" else 0
+        fits = _is_integer(value) and least <= value <= field["limit"]
+        return None if fits else _NO_NUMBER[kind]
     if not isinstance(value, str):
         return ("field.wrong-type", "")
     return _text_finding(field, value, choices, coverage)

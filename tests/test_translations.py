@@ -26,8 +26,8 @@ READERS = [
     # which templates, which modules' N_, and the catalogues their reader has
     ("phone", ["engineer/*.html"], ["../sync/catalogue.py", "../sync/problems.py"], PHONE),
     ("server", ["base.html", "problem.html", "auth/*.html", "verify/*.html", "desk/*.html"],
-     ["../fieldapp/**/*.py"], SERVER),
-    ("paper", ["report/*.html"], ["../sync/catalogue.py"], PAPER),
+     ["../fieldapp/**/*.py", "../sync/papers.py"], SERVER),
+    ("paper", ["report/*.html"], ["../sync/catalogue.py", "../sync/papers.py"], PAPER),
 ]  # fmt: skip
 
 Said = str | tuple[str, ...]

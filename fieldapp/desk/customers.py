@@ -20,6 +20,7 @@ from fieldapp.forms import read_value, read_was
 from fieldapp.models import Asset, Contact, Customer, ServiceRequest, Site, Visit, WorkOrder, db
 from fieldapp.perform import unit
 from fieldapp.presentation import policy_of
+from fieldapp.smtp import is_address
 from sync import warranty
 from sync.canonical import canonical
 from sync.catalogue import N_, Field
@@ -39,6 +40,7 @@ CONTACT_FIELDS: tuple[Field, ...] = (
     Field("phone", "text", N_("Telephone"), True, 40),
     Field("role_text", "text", N_("Position at the customer"), False, 100),
     Field("language", "choice", N_("Language of the papers"), True, choices="languages"),
+    Field("email", "text", N_("E-mail"), False, 254),
 )
 _FIELDS = [vars(field) for field in CONTACT_FIELDS]
 
@@ -160,7 +162,7 @@ def place_arguments(place: Place | None, now: datetime) -> dict[str, Any]:
 @bp.get("/contacts/<contact_id>")
 @needs(*DESK)
 def edit_contact(contact_id: str) -> ResponseReturnValue:
-    """The contact's name, telephone, position and language."""
+    """The contact's name, telephone, position, language and e-mail."""
     contact = contact_for(g.person, contact_id)
     return _contact_page(contact, _written(contact), [], 200)
 
@@ -206,6 +208,8 @@ def contact_findings(value: Mapping[str, Any]) -> list[Finding]:
     phone = str(value.get("phone", ""))
     if phone and sum(character.isdecimal() for character in phone) < LEAST_DIGITS:
         found.append({"field": "phone", "code": "field.wrong-type", "detail": ""})
+    if value.get("email") and not is_address(str(value["email"])):
+        found.append({"field": "email", "code": "mail.address", "detail": ""})
     return found
 
 

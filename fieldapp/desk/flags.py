@@ -6,16 +6,20 @@ from typing import Any
 
 from fieldapp.desk.next_steps import next_step
 from fieldapp.desk.seen import Seen
-from fieldapp.desk.timeline import facts_of, label_of
+from fieldapp.desk.timeline import Fact, facts_of, label_of
 from sync.canonical import canonical
 from sync.merge import QUARANTINE
+
+EACH_ON_ITS_OWN = ("customer.question",)
+"""Flags that want an answer each, even if several say the same; what was asked stands with them."""
 
 
 def flags_of(seen: Seen) -> list[dict[str, Any]]:
     """The flags of a visit, those that say the same of several entries together.
 
     What stands in quarantine is shown there with its flags.  Each is
-    ``{code, args, next_step, entries, names, dismissed}``; ``names`` is what the form posts.
+    ``{code, args, next_step, entries, names, dismissed}``; ``names`` is what the form posts.  An
+    entry has the ``facts`` that its flag wants an answer to.
     """
     apart = {item["id"] for item in seen.state.get("quarantine", ())}
     groups: dict[str, dict[str, Any]] = {}
@@ -23,7 +27,8 @@ def flags_of(seen: Seen) -> list[dict[str, Any]]:
         if flag["operation"] in apart and flag["code"] in QUARANTINE:
             continue
         dismissed = _dismissed(seen, flag)
-        key = canonical([flag["code"], flag["args"], dismissed])
+        alone = flag["operation"] if flag["code"] in EACH_ON_ITS_OWN else ""
+        key = canonical([flag["code"], flag["args"], dismissed, alone])
         group = groups.setdefault(
             key,
             {
@@ -35,7 +40,7 @@ def flags_of(seen: Seen) -> list[dict[str, Any]]:
                 "dismissed": dismissed,
             },
         )
-        group["entries"].append(_entry(seen, flag["operation"]))
+        group["entries"].append(_entry(seen, flag["operation"]) | {"facts": _asked(seen, flag)})
         group["names"].append(name_of(flag))
     return sorted(groups.values(), key=lambda group: group["dismissed"] is not None)
 
@@ -71,6 +76,16 @@ def _entry(seen: Seen, id_: str) -> dict[str, Any]:
         if row.id == id_:
             return {"id": id_, "label": label_of(row.kind)} | seen.who_of(row)
     return {"id": id_, "label": id_, "author": "", "at": "", "wall_at": "", "device": ""}
+
+
+def _asked(seen: Seen, flag: dict[str, Any]) -> list[Fact]:
+    """What a flag that wants an answer is about, in its author's words."""
+    if flag["code"] not in EACH_ON_ITS_OWN:
+        return []
+    for entry in seen.state["entries"]:
+        if entry["id"] == flag["operation"]:
+            return facts_of(entry["kind"], entry["value"], seen.kinds, seen.words, {})
+    return []
 
 
 def _dismissed(seen: Seen, flag: dict[str, Any]) -> dict[str, str] | None:

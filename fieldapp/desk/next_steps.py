@@ -65,6 +65,8 @@ NEXT_STEPS: dict[str, str] = {
     "field.not-a-choice": _ASK,
     "field.not-a-moment": _ASK,
     "field.not-a-serial": _ASK,
+    "field.not-a-count": _ASK,
+    "field.not-an-amount": _ASK,
     "field.not-a-position": _ASK,
     "field.not-a-hash": _ASK,
     "field.not-strokes": N_("The signature is empty: ask the customer to sign again."),
@@ -77,6 +79,15 @@ NEXT_STEPS: dict[str, str] = {
     "signature.mismatch": N_(
         "Compare the signed paper with the entries below. If they differ in substance, ask the "
         "customer to sign again."
+    ),
+    "consent.quote-changed": N_(
+        "Compare the quotation with what the customer agreed to and have him decide again."
+    ),
+    "consent.part-first": N_(
+        "Ask whether the customer had agreed on the telephone; note it, or do not charge the part."
+    ),
+    "customer.question": N_(
+        "Answer the customer; then dismiss the flag and note what was answered."
     ),
     "photo.unreadable": _PHOTO,
     "photo.too-many-pixels": _PHOTO,

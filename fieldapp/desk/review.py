@@ -14,6 +14,8 @@ from fieldapp.access import desk_visit_for
 from fieldapp.desk.assignments import holding_of
 from fieldapp.desk.board import first_arrivals, promise_of
 from fieldapp.desk.conflicts import conflicts_of, entered_text
+from fieldapp.desk.copies import copies_of
+from fieldapp.desk.feedback import ratings_of
 from fieldapp.desk.flags import flags_of, quarantine_of
 from fieldapp.desk.opened import WORK_ORDERS, opening_of
 from fieldapp.desk.pages import WORKING, Words, desk_page, minutes_between
@@ -22,6 +24,7 @@ from fieldapp.desk.signatures import signatures_of
 from fieldapp.desk.timeline import text_at, timeline
 from fieldapp.forms import read_heads, read_was, write_form
 from fieldapp.models import Report, Visit, db
+from fieldapp.models.papers import PLACE
 from fieldapp.pages import CATALOGUE
 from sync import catalogue
 from sync.canonical import canonical
@@ -70,6 +73,8 @@ def review_page(seen: Seen, refused: Refused | None, status: int) -> ResponseRet
         cancellation=_cancellation(seen),
         is_working=state["visit"]["status"] in WORKING,
         reports=_reports(visit),
+        copies=copies_of(seen, refused),
+        ratings=ratings_of(seen),
         forms={noun: _form(seen, noun, refused) for noun in PERFORMED},
         refused=refused,
         settled=_settled_meanwhile(seen, refused),
@@ -241,6 +246,6 @@ def _reports(visit: Visit) -> list[Report]:
         db.session.scalars(
             select(Report)
             .where(Report.org_id == visit.org_id, Report.visit_id == visit.id)
-            .order_by(Report.revision)
+            .order_by(Report.revision, PLACE)
         )
     )

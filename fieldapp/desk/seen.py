@@ -12,7 +12,15 @@ from flask import g, request
 from sqlalchemy import Row, select
 
 from fieldapp import formats
-from fieldapp.desk.pages import FieldData, Words, device_names, engineers_of, names_of
+from fieldapp.desk.pages import (
+    FieldData,
+    Words,
+    device_names,
+    engineers_of,
+    names_of,
+    translate,
+)
+from fieldapp.intake import CUSTOMER, SERVER
 from fieldapp.languages import current_language
 from fieldapp.models import Person, Visit, db
 from fieldapp.perform import Unit, journal_of, unit
@@ -83,8 +91,13 @@ class Seen:
             "author": words.people.get(item["author"], item["author"]),
             "at": words.moment(item["at"]),
             "wall_at": words.moment(item["wall_at"]) if is_off(item["at"], item["wall_at"]) else "",
-            "device": self.devices.get(item["device"], item["device"]),
+            "device": self._device(item),
         }
+
+    def _device(self, item: Mapping[str, Any]) -> str:
+        if item["author"] == CUSTOMER and item["device"] == SERVER:
+            return translate("by the link")
+        return self.devices.get(item["device"], item["device"])
 
     def who_of(self, row: Row[Any]) -> dict[str, str]:
         """The same of a row of the journal."""
@@ -156,6 +169,7 @@ def seen_among(visits: Sequence[Visit], rows: Mapping[str, Sequence[Row[Any]]]) 
     every = [row for found in rows.values() for row in found]
     people = names_of([row.author_id for row in every])
     people |= {person.id: person.name for person in engineers}
+    people[CUSTOMER] = translate("Customer")
     devices = device_names(org_id, {row.device_id for row in every})
     policy = policy_of(org_id)
     return [

@@ -15,7 +15,7 @@ from fieldapp.models import Blob, db
 from fieldapp.pages import CATALOGUE, explain
 from sync import journal
 from sync.catalogue import kind_named
-from sync.merge import REOPENED, reopened
+from sync.merge import NOT_FROM_FIELD, REOPENED, reopened
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ def timeline(seen: Seen) -> list[Line]:
                 else facts_of(row.kind, value, seen.kinds, seen.words, photos),
                 about=label_of(about) if about else "",
                 voids=list(entry["voids"]) if entry else [],
-                is_voidable=entry is not None and not entry["voids"] and row.kind != "remark",
+                is_voidable=entry is not None
+                and not entry["voids"]
+                and row.kind not in NOT_FROM_FIELD,
                 taken_back=taken_back.get(row.id, []),
                 is_final=row.kind not in REOPENED or row.id in taken_back,
                 **seen.who_of(row),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, g, redirect, request
+from flask import g, redirect, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
@@ -13,6 +13,7 @@ from fieldapp.desk.checks import findings_of
 from fieldapp.desk.pages import DESK, bp
 from fieldapp.desk.review import review_page, stale_page
 from fieldapp.desk.seen import Refused, posted_form, refuse_stale, seen_of, writing
+from fieldapp.downloads import paper_response
 from fieldapp.forms import only_changed, read_heads, read_value
 from fieldapp.models import Report, Visit, db
 from fieldapp.pages import CATALOGUE
@@ -81,27 +82,22 @@ def show_photo(visit_id: str, sha256: str) -> ResponseReturnValue:
     return blobs.photo_response(desk_visit_for(g.person, visit_id), sha256)
 
 
-@bp.get("/visits/<visit_id>/reports/<int(max=9999):revision>")
+@bp.get("/visits/<visit_id>/reports/<int(max=9999):revision>/<name>")
 @needs(*DESK)
-def show_report(visit_id: str, revision: int) -> ResponseReturnValue:
-    """One sealed revision of the work order as a file."""
+def show_report(visit_id: str, revision: int, name: str) -> ResponseReturnValue:
+    """One paper of a sealed revision as a file."""
     visit = desk_visit_for(g.person, visit_id)
     known = db.session.scalar(
-        select(Report.id).where(
+        select(Report).where(
             Report.org_id == visit.org_id,
             Report.visit_id == visit.id,
             Report.revision == revision,
+            Report.name == name,
         )
     )
-    pdf = blobs.read(visit.org_id, f"reports/{visit.id}/{revision}.pdf") if known else None
-    if pdf is None:
+    if known is None:
         raise Problem("report.not-found")
-    number = visit.work_order.number if visit.work_order is not None else None
-    response = Response(pdf, mimetype="application/pdf")
-    response.headers.set(
-        "Content-Disposition", "attachment", filename=f"{number or visit.id}-{revision}.pdf"
-    )
-    return response
+    return paper_response(known, visit)
 
 
 def _rev(visit_id: str) -> int:

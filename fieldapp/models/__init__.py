@@ -3,7 +3,8 @@
 from fieldapp.models.assets import Asset, Part, VanStock
 from fieldapp.models.base import Base, db
 from fieldapp.models.customers import Contact, Customer, Site
-from fieldapp.models.papers import Blob, BlobReference, Report
+from fieldapp.models.mail import Mail
+from fieldapp.models.papers import Blob, BlobReference, Report, ReportFile
 from fieldapp.models.people import Device, Organisation, Person
 from fieldapp.models.work import Notice, ServiceRequest, Visit, WorkOrder
 
@@ -15,11 +16,13 @@ __all__ = [
     "Contact",
     "Customer",
     "Device",
+    "Mail",
     "Notice",
     "Organisation",
     "Part",
     "Person",
     "Report",
+    "ReportFile",
     "ServiceRequest",
     "Site",
     "VanStock",

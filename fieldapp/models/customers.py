@@ -43,7 +43,10 @@ class Site(Base):
 
 
 class Contact(Base):
-    """The person at the customer who is called and who signs, in ``language``."""
+    """The person at the customer who is called and who signs, in ``language``.
+
+    Copies of papers go to ``email``, where there is one.
+    """
 
     __tablename__ = "contact"
     __table_args__ = (UniqueConstraint("org_id", "code"),)
@@ -56,5 +59,6 @@ class Contact(Base):
     phone: Mapped[str] = mapped_column(String(40))
     role_text: Mapped[str] = mapped_column(String(100), default="")
     language: Mapped[str] = mapped_column(String(5), default="zh_CN")
+    email: Mapped[str] = mapped_column(String(254), default="")
 
     site: Mapped[Site] = relationship(back_populates="contacts")

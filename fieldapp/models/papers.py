@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import ForeignKey, String, UniqueConstraint, case
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fieldapp.models.base import Base, Key, UtcDateTime
+from sync.papers import PAPERS, paper_named
 
 
 class Blob(Base):
@@ -39,19 +40,46 @@ class BlobReference(Base):
 
 
 class Report(Base):
-    """One sealed revision of a visit's work order."""
+    """One paper of a sealed revision of a visit's work order.
+
+    ``name`` is that of ``sync.papers``; the papers of one revision are sealed together.
+    """
 
     __tablename__ = "report"
-    __table_args__ = (UniqueConstraint("token", "revision"),)
+    __table_args__ = (UniqueConstraint("token", "revision", "name"),)
 
     id: Mapped[str] = mapped_column(Key, primary_key=True)
     org_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"))
     visit_id: Mapped[str] = mapped_column(Key, index=True)
     token: Mapped[str] = mapped_column(String(32))
     revision: Mapped[int]
+    name: Mapped[str] = mapped_column(String(30))
     content_sha256: Mapped[str] = mapped_column(
         String(64)
     )  # of what it says, without times of ours
     sha256: Mapped[str] = mapped_column(String(64), index=True)
+    awaits_timestamp: Mapped[bool] = mapped_column(default=False)  # the authority was silent
     sealed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     verdict: Mapped[str] = mapped_column(String(10))  # of the customer's signature
+
+    @property
+    def title(self) -> str:
+        """The message id of the paper's name."""
+        return paper_named(self.name).title
+
+
+class ReportFile(Base):
+    """A file that a paper was or is, since it got a timestamp after its seal.
+
+    The bytes change by it, and what was handed out before stays genuine.
+    """
+
+    __tablename__ = "report_file"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    report_id: Mapped[str] = mapped_column(ForeignKey("report.id"), index=True)
+    org_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"))
+
+
+PLACE = case({paper.name: place for place, paper in enumerate(PAPERS)}, value=Report.name)
+"""Where a paper stands among those of its revision."""

@@ -18,6 +18,8 @@ class Organisation(Base):
     id: Mapped[str] = mapped_column(Key, primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
     phone: Mapped[str] = mapped_column(String(40), default="")
+    address: Mapped[str] = mapped_column(String(300), default="")
+    logo: Mapped[str] = mapped_column(String(64), default="")  # SHA-256 of the picture's bytes
     zone: Mapped[str] = mapped_column(String(64), default="Asia/Shanghai")
     currency: Mapped[str] = mapped_column(String(3), default="CNY")
     policy: Mapped[str] = mapped_column(String(40), default="alarm")

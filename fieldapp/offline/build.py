@@ -21,8 +21,8 @@ from sync.glyphs import coverage
 ENTRY = "phone/worker.js"
 
 
-def build_worker() -> str:
-    """The script of ``/sw.js``.
+def build_worker(public_url: str) -> str:
+    """The script of ``/sw.js``.  ``public_url`` is where customers open their pages.
 
     Raises TemplateRefused or ModuleRefused naming file and line of what the phone cannot run.
     """
@@ -30,7 +30,10 @@ def build_worker() -> str:
     loader = jinja2.FileSystemLoader(pages.folder("templates"))
     environment = shared_environment(loader, messages)
     templates = compile_templates(environment, shared_templates())
-    generated = {"phone/templates.js": templates, "phone/generated.js": data_module(messages)}
+    generated = {
+        "phone/templates.js": templates,
+        "phone/generated.js": data_module(messages, public_url),
+    }
     return join_modules(pages.folder("static"), ENTRY, generated)
 
 
@@ -47,12 +50,13 @@ def shell_paths() -> list[str]:
         *sorted(root.glob("page/*.js")),
         *sorted(root.glob("icons/*")),
         root / "vendor" / "htmx.min.js",
+        root / "vendor" / "uqr.js",
         root / "app.css",
     ]
     return [f"/static/{path.relative_to(root).as_posix()}" for path in files] + ["/app.webmanifest"]
 
 
-def data_module(messages: Mapping[str, Messages]) -> str:
+def data_module(messages: Mapping[str, Messages], public_url: str) -> str:
     """The module of plain data that crosses from Python to the phone."""
     values = {
         "appVersion": __version__,
@@ -64,6 +68,7 @@ def data_module(messages: Mapping[str, Messages]) -> str:
         "onPaper": ON_PAPER,
         "problems": pages.PROBLEMS,
         "protocol": protocol.PROTOCOL,
+        "publicUrl": public_url,
         "shell": shell_paths(),
     }
     return "".join(

@@ -6,10 +6,13 @@ JSON values in :attr:`Policy.data`:
 - ``lists``: ``{name: [{key, zh, en}, …]}``, the choices that ``sync.catalogue`` names, in order;
   ``job_types`` is one of them;
 - ``checklists``: ``{name: [{key, zh, en}, …]}``; their titles are the list ``checklists``;
-- ``job_types``: ``{key: {zh, en, steps: [{kind, list, needed}, …]}}``;
+- ``job_types``: ``{key: {zh, en, papers: [name, …], signs_last, steps: [{kind,
+  list, needed}, …]}}``; a step's ``list`` is one check-list, signatory role or photo slot;
 - ``targets``: ``[{name, words {zh, en}, start, stop, minutes, calendar, level, distance}, …]``;
 - ``calendars``: ``{name: {weekly: [[[opens, closes], …] × 7], exceptions: {day: [[opens, closes],
   …]}}}``, minutes after midnight;
+- ``paper_language``: ``contact`` (the contact's) or ``both``;
+- ``customer``: ``{page_days, sends_copies}``, the customer's page and copies by e-mail;
 - ``numbers``, ``warranty``, ``without_customer``, ``alternatives``, ``loaner_closed_by``.
 """
 
@@ -26,14 +29,20 @@ from typing import Any
 
 from sync import catalogue
 from sync.canonical import canonical, sha256
+from sync.papers import PAPERS
 from sync.sla import DAY_MINUTES, OpeningHours, Target
 
 FOLDER = Path(__file__).parent
 LANGUAGES = ("zh", "en")
+PAPER_NAMES = tuple(paper.name for paper in PAPERS)
+PAPER_LANGUAGES = ("contact", "both")
 NEEDED = ("signature", "leaving", "never")
 STARTS = ("reported", "arrived", "stopped")
 STOPS = ("contacted", "arrived", "solved", "running")
 NUMBERED = ("request", "work_order", "notice")
+WHICH_LISTS = {"step": "checklists", "signature": "signatory_roles", "photo": "photo_slots"}
+"""Where the words are of what a step asks for in particular: a check-list, a role, a slot."""
+
 EXTRA_LISTS = ("checklists", "distances", "exclusions")
 """Lists that no field of the catalogue offers, but pages and imports do."""
 
@@ -113,6 +122,10 @@ class Policy:
         """The steps of ``job_type``; none for one that this pack does not know."""
         return list(self.data["job_types"].get(job_type, {}).get("steps", ()))
 
+    def papers(self, job_type: str) -> list[str]:
+        """The papers a ``job_type`` may yield; none for one that this pack does not know."""
+        return list(self.data["job_types"].get(job_type, {}).get("papers", ()))
+
     def opening_hours(self, calendar: str, zone: str) -> OpeningHours:
         """The opening hours called ``calendar``, on the clocks of ``zone``."""
         found = self.data["calendars"][calendar]
@@ -183,6 +196,10 @@ class _Reader:
             "calendars": {name: self.calendar(name) for name in self.names("calendars")},
             "numbers": {noun: self.pattern(noun) for noun in NUMBERED},
             "warranty": self.warranty(),
+            "customer": self.customer(),
+            "paper_language": self.one_of(
+                "paper_language", self.get("paper_language"), PAPER_LANGUAGES
+            ),
             "without_customer": self.keys("without_customer", "arrival_outcomes"),
             "alternatives": self.alternatives(),
             "loaner_closed_by": self.keys("loaner_closed_by", "test_results"),
@@ -263,11 +280,18 @@ class _Reader:
     def job_type(self, name: str) -> dict[str, Any]:
         key = f"job_types.{name}"
         table = self.get(key, dict)
-        self.only(key, table, {"zh", "en", "steps"})
+        self.only(key, table, {"zh", "en", "papers", "signs_last", "steps"})
         words = self.words(key, {language: table.get(language, "") for language in LANGUAGES})
+        papers = self.get(f"{key}.papers", list)
+        if not papers or len(set(map(str, papers))) < len(papers):
+            self.fail(f"{key}.papers", "must name at least one paper, and none twice")
+        last = table.get("signs_last", "")
         steps = self.get(f"{key}.steps", list)
         return words | {
-            "steps": [self.step(f"{key}.steps[{n}]", step) for n, step in enumerate(steps)]
+            "signs_last": last
+            and self.one_of(f"{key}.signs_last", last, self.lists["signatory_roles"]),
+            "papers": [self.one_of(f"{key}.papers", name, PAPER_NAMES) for name in papers],
+            "steps": [self.step(f"{key}.steps[{n}]", step) for n, step in enumerate(steps)],
         }
 
     def step(self, key: str, step: Any) -> dict[str, str]:
@@ -278,10 +302,10 @@ class _Reader:
         if not isinstance(kind, str) or not catalogue.is_known(kind):
             self.fail(f"{key}.kind", f"{kind!r} is not in the catalogue")
         list_ = step.get("list", "")
-        if kind == "step":
-            self.one_of(f"{key}.list", list_, self.lists["checklists"])
+        if kind == "step" or (list_ and kind in WHICH_LISTS):
+            self.one_of(f"{key}.list", list_, self.lists[WHICH_LISTS[kind]])
         elif list_:
-            self.fail(f"{key}.list", f"a {kind} has no check-list")
+            self.fail(f"{key}.list", f"one {kind} is like another")
         needed = self.one_of(f"{key}.needed", step.get("needed"), NEEDED)
         return {"kind": str(kind), "list": list_, "needed": needed}
 
@@ -318,6 +342,16 @@ class _Reader:
             "start": {"key": key} | self.words("warranty.start", start),
             "months": self.whole("warranty.months", table.get("months")),
             "last_day": self.one_of("warranty.last_day", table.get("last_day"), ("included",)),
+        }
+
+    def customer(self) -> dict[str, Any]:
+        table = self.get("customer", dict)
+        self.only("customer", table, {"page_days", "sends_copies"})
+        if not isinstance(table.get("sends_copies"), bool):
+            self.fail("customer.sends_copies", "must be true or false")
+        return {
+            "page_days": self.whole("customer.page_days", table.get("page_days")),
+            "sends_copies": table["sends_copies"],
         }
 
     def target(self, n: int, calendars: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import "./hold.js"
 import { isHalfTyped, readForms } from "./keep.js"
 import { fitPads } from "./pad.js"
 import "./position.js"
+import { drawCodes } from "./qr.js"
 import { noteStanding, standingBefore } from "./standing.js"
 
 const EVERY_MS = 60_000
@@ -21,6 +22,7 @@ function prepare() {
   readForms()
   showPhotos()
   fitPads()
+  drawCodes().catch((error) => console.warn("no QR code:", error.message))
 }
 
 function askForSync() {

@@ -1,10 +1,11 @@
 // @ts-check
 /** `/visits…`: the engineer's pages, answered here. Reads line for line like fieldapp/engineer.py. */
 import { canonical, sha256 } from "./canonical.js"
+import { agreed, newestQuote } from "./consent.js"
 import { day } from "./format.js"
 import { onlyChanged, readHeads, readValue, readWas, writeForm } from "./forms.js"
-import { catalogue, coverage, headers, messages, onPaper } from "./generated.js"
-import { missing } from "./missing.js"
+import { catalogue, coverage, headers, messages, onPaper, publicUrl } from "./generated.js"
+import { missing, othersFirst, WHICH } from "./missing.js"
 import { currentLanguage, formPage, page, seeOther, syncPage, visitPage, visitsPage } from "./pages.js"
 import { newId, perform, sign } from "./perform.js"
 import { Problem } from "./problem.js"
@@ -101,12 +102,17 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
   if (kind.policy === "void") entryOf(state, about)
   let value = readValue(fields, posted, offsetsOf(state))
   let findings = validate(fields, value, choicesOf(policy, value.list), coverage)
-  if (!findings.length && kind.policy === "sign") findings = await unsigned(state, policy, posted)
+  if (!findings.length && kind.policy === "sign") {
+    findings = await unsigned(state, policy, posted)
+    if (!findings.length) findings = othersFirst(state, policy, value)
+  }
+  if (!findings.length && kind.name === "consent") findings = undecided(state, value, posted)
   if (findings.length) {
     const shown = writeForm(fields, value, offsetsOf(state))
     return editPage(person, state, kind, about, shown, readWas(posted), findings, 422)
   }
   let heads = readHeads(posted)
+  if (kind.name === "consent") value.agreed = agreed(state, value.quote)
   if (kind.policy === "sign") value = await sign(state, value, await currentLanguage())
   else if (["set", "correction"].includes(kind.policy)) value = onlyChanged(fields, value, posted)
   if (kind.policy === "correction") {
@@ -178,11 +184,11 @@ function entryOf(state, about) {
   return entry
 }
 
-/** The fields the form asks for; a correction asks for those of its entry, never a signature's. */
+/** The fields the form asks for; a correction asks for those of its entry, unless it was signed. */
 function fieldsOf(kind, state, about) {
   if (kind.policy !== "correction") return kind.fields
   const corrected = catalogue[entryOf(state, about).kind]
-  if (corrected.policy !== "add") throw new Problem("entry.not-found")
+  if (corrected.policy !== "add" || isForCustomer(corrected)) throw new Problem("entry.not-found")
   return corrected.fields
 }
 
@@ -198,7 +204,10 @@ function shownFirst(kind, state, about) {
   if (kind.policy === "void") return { entry: entryOf(state, about).id }
   const timed = kind.fields.filter((field) => field.default === "now")
   const value = Object.fromEntries(timed.map(({ name }) => [name, now()]))
-  return about.get("list") ? { ...value, list: about.get("list") } : value
+  const quoted = kind.fields.filter((field) => field.default === "quote")
+  for (const { name } of quoted) value[name] = newestQuote(state)
+  const which = about.get("list")
+  return which ? { ...value, [WHICH[kind.name] ?? "list"]: which } : value
 }
 
 async function editPage(person, state, kind, about, form, was, findings, status = 200) {
@@ -209,12 +218,19 @@ async function editPage(person, state, kind, about, form, was, findings, status 
     was: canonical(was),
     entry,
     seen: kind.policy === "sign" ? await seenOf(state) : "",
-    lang: kind.policy === "sign" ? customersLanguage(state) : "",
+    public_url: publicUrl,
+    agreed: kind.name === "consent" ? agreed(state, form.quote) : "",
+    lang: isForCustomer(kind) ? customersLanguage(state) : "",
   }
   const policy = await policyOf(person)
   const args = formPage(person, state, policy, kind, form, findings, more)
   const template = kind.policy === "sign" ? "engineer/signature.html" : "engineer/form.html"
   return page(template, args, status)
+}
+
+/** Whether the phone is handed to the customer for it. */
+function isForCustomer(kind) {
+  return kind.policy === "sign" || kind.name === "consent"
 }
 
 /** The heads whose values the form shows. */
@@ -244,6 +260,14 @@ function customersLanguage(state) {
 /** The digest of what the hand-over page shows. */
 function seenOf(state) {
   return sha256(snapshotText(facts(state, onPaper), state.context))
+}
+
+/** A decision counts for the quotation that was on the screen. */
+function undecided(state, value, posted) {
+  const text = agreed(state, value.quote)
+  if (!text) return [{ field: "decision", code: "consent.no-quote", detail: "" }]
+  const isSeen = (posted.agreed ?? [])[0] === text
+  return isSeen ? [] : [{ field: "strokes", code: "form.stale", detail: "" }]
 }
 
 /** A signature counts for what was on the screen: what changed meanwhile is shown first. */

@@ -7,6 +7,9 @@
  */
 import { FormatError, fromLocalInput, localInput } from "./format.js"
 
+const COUNT = /^[0-9]{1,9}$/
+const AMOUNT = /^([0-9]{1,9})(?:\.([0-9]{1,2}))?$/
+
 /**
  * The value that `form` states for `fields`; fields left empty are left out.
  * @param {any[]} fields
@@ -37,6 +40,7 @@ export function writeForm(fields, value, offsets) {
     const item = own(value, field.name)
     if (["ticks", "people"].includes(field.type)) form[field.name] = Array.isArray(item) ? [...item] : []
     else if (item === undefined || item === null) form[field.name] = ""
+    else if (field.type === "money" && isAmount(item)) form[field.name] = inUnits(item)
     else if (typeof item !== "string") form[field.name] = JSON.stringify(item)
     else form[field.name] = field.type === "moment" ? local(item, offsets) : item
   }
@@ -96,12 +100,23 @@ function clean(text, type) {
 
 function read(type, text, offsets) {
   if (type === "moment") return attempt(() => fromLocalInput(text, offsets), text, FormatError)
-  return type === "position" || type === "strokes" ? parse(text) : text
+  if (type === "position" || type === "strokes") return parse(text)
+  if (type === "count" && COUNT.test(text)) return Number(text)
+  const amount = type === "money" ? AMOUNT.exec(text) : null
+  return amount ? Number(amount[1]) * 100 + Number((amount[2] ?? "").padEnd(2, "0")) : text
 }
 
 /** The JSON in `text`; what is none stays the text. */
 function parse(text) {
   return attempt(() => JSON.parse(text), text, SyntaxError)
+}
+
+function isAmount(item) {
+  return Number.isSafeInteger(item) && item >= 0
+}
+
+function inUnits(minor) {
+  return `${Math.floor(minor / 100)}.${String(minor % 100).padStart(2, "0")}`
 }
 
 function local(text, offsets) {

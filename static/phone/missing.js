@@ -4,6 +4,9 @@
  * Twin of sync/missing.py, cases in tests/vectors/missing.json.
  */
 
+/** The field that tells entries of a kind apart, where a policy asks for one of several. */
+export const WHICH = { step: "list", signature: "role", photo: "slot" }
+
 /**
  * The steps of the visit's job type in the policy's order, each with `done`.
  * @param {any} state
@@ -35,6 +38,23 @@ export function missing(state, policy) {
   return found
 }
 
+/**
+ * What keeps `signature` from being given now: who signs last waits for all who must sign.
+ * @param {any} state
+ * @param {any} policy
+ * @param {Record<string, any>} signature its value
+ */
+export function othersFirst(state, policy, signature) {
+  const jobType = jobTypeOf(state)
+  const job = Object.hasOwn(policy.job_types, jobType) ? policy.job_types[jobType] : {}
+  const last = job.signs_last ?? ""
+  if (!last || signature.role !== last) return []
+  const waits = steps(state, policy).some(
+    (step) => step.kind === "signature" && step.list !== last && !step.done,
+  )
+  return waits ? [{ field: "role", code: "signature.others-first", detail: "" }] : []
+}
+
 /** The work order's; before there is one, what the engineer said who opened the visit. */
 function jobTypeOf(state) {
   const openings = state.entries.filter((entry) => entry.kind === "opening" && !entry.voids.length)
@@ -51,14 +71,17 @@ function withoutCustomer(state, policy) {
 }
 
 function isDone(state, policy, step) {
+  if (stands(state, step.kind, step.list)) return true
   const others = Object.hasOwn(policy.alternatives, step.kind) ? policy.alternatives[step.kind] : []
-  return [step.kind, ...others].some((kind) => stands(state, kind, step.list))
+  return others.some((kind) => stands(state, kind, ""))
 }
 
 function stands(state, kind, list) {
   if (Object.keys(state.fields).some((path) => path.startsWith(`${kind}/`))) return true
   return [...state.entries, ...state.signatures].some(
     (entry) =>
-      entry.kind === kind && entry.voids.length === 0 && (!list || entry.value.list === list),
+      entry.kind === kind &&
+      entry.voids.length === 0 &&
+      (!list || entry.value[WHICH[kind] ?? "list"] === list),
   )
 }

@@ -8,7 +8,8 @@
 import { canonical } from "./canonical.js"
 import { minutes as minutesBetween } from "./format.js"
 
-const NO_WORK = ["remark", "proposal", "opening"] // entries on a cancelled visit that are no work on it
+const NOT_FROM_FIELD = ["remark", "rating", "question"] // nobody on site made them
+const NO_WORK = ["proposal", "opening", ...NOT_FROM_FIELD] // no work on a cancelled visit
 const LAST_SECOND = 253_370_764_799 // 9998-12-31T23:59:59Z, the last that format.js can show
 
 /**
@@ -184,7 +185,7 @@ function status(state, standing, ofKind) {
 function newestAt(state) {
   const times = [""]
   for (const entry of [...state.entries, ...state.signatures]) {
-    if (entry.kind !== "remark") times.push(entry.at)
+    if (!NOT_FROM_FIELD.includes(entry.kind)) times.push(entry.at)
     times.push(...entry.voids.map((each) => each.at))
   }
   for (const [path, cell] of Object.entries(state.fields)) {

@@ -47,6 +47,7 @@ export function formPage(person, state, policy, kind, form, findings, more) {
     form,
     findings: Object.fromEntries(findings.map((finding) => [finding.field, finding])),
     missing: missing(state, policy),
+    steps: steps(state, policy),
     ...more,
   }
 }

@@ -73,6 +73,11 @@ function findingOf(field, value, choices, coverage) {
   if (field.type === "people") {
     return arePeople(value, field.limit) ? null : ["field.not-a-choice", ""]
   }
+  if (field.type === "count" || field.type === "money") {
+    const least = field.type === "count" ? 1 : 0
+    const fits = Number.isSafeInteger(value) && value >= least && value <= field.limit
+    return fits ? null : [field.type === "count" ? "field.not-a-count" : "field.not-an-amount", ""]
+  }
   if (typeof value !== "string") return ["field.wrong-type", ""]
   return textFinding(field, value, choices, coverage)
 }

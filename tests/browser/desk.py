@@ -32,9 +32,11 @@ class Desk:
         self.page.goto(f"{self.server.url}/desk/visits/{visit}")
 
     def paper_of(self, visit: str) -> bytes:
-        """The newest sealed PDF, once it is there, as the desk downloads it."""
+        """The newest dispatch order, once it is there, as the desk downloads it."""
         deadline = time.monotonic() + WAIT_SECONDS
-        links = self.page.locator(f"a[href^='/desk/visits/{visit}/reports/']")
+        links = self.page.locator(
+            f"a[href^='/desk/visits/{visit}/reports/'][href$='dispatch-order']"
+        )
         self.open(visit)
         while not links.count():
             assert time.monotonic() < deadline, "no paper was sealed"

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ LANGUAGES = ("zh_CN", "en")
 WIDTHS = (390, 320)
 HEIGHT = 844
 SEAL_SECONDS = 60
+TEN_YEARS = timedelta(days=3653)
 
 LISTS = ("conduct", "closing")
 VISITS = ("planned", "on-site", "conflict", "ready", "signed", "sent-back", "cancelled", "accepted",
@@ -143,6 +144,9 @@ class Walk:
             yield f"form-{noun}-refused", page
         phone.open(f"/visits/{visits['signed']}/notes")
         yield "form-notes-after-signature", page
+        phone.open(f"/visits/{visits['signed']}/signatures")
+        expect(page.locator(".qr svg")).to_be_visible()
+        yield "handover-thanks", page
         phone.open(f"/visits/{visits['on-site']}/signatures")
         yield "handover-missing", page
         for name in ("ready", "long"):
@@ -212,7 +216,11 @@ class Walk:
 
     def _verify(self) -> Walked:
         with self.server.office():
-            row = db.session.scalars(select(Report).order_by(Report.revision)).first()
+            row = db.session.scalars(
+                select(Report)
+                .where(Report.visit_id == self.day.visits["signed"])
+                .order_by(Report.revision)
+            ).first()
             assert row is not None, "no paper was sealed"
             token = row.token
             pdf = self._pdf(row)
@@ -220,10 +228,28 @@ class Walk:
             for name, path in (
                 ("verify", "/verify"),
                 ("verify-known", f"/verify/{token}"),
-                ("verify-unknown", f"/verify/{'0' * 32}"),
+                ("verify-on-its-way", f"/verify/{'0' * 32}"),
+                ("verify-unknown", "/verify/nothing"),
             ):
                 page.goto(self.server.url + path)
                 yield name, page
+            for name, form in (("rating", "#rating"), ("question", "#question")):
+                page.goto(f"{self.server.url}/verify/{token}")
+                with page.expect_navigation():
+                    page.click(f"{form} button")
+                yield f"verify-{name}-refused", page
+            page.locator("#rating .choice").last.click()
+            page.fill("#opinion", "师傅很耐心，讲解清楚。")
+            with page.expect_navigation():
+                page.click("#rating button")
+            page.fill("#text", "换下的主机什么时候送回？")
+            page.fill("#reach", "139-0000-7777")
+            with page.expect_navigation():
+                page.click("#question button")
+            yield "verify-said", page
+            with self._long_ago(token):
+                page.goto(f"{self.server.url}/verify/{token}")
+                yield "verify-over", page
             for name, data in (
                 ("genuine", pdf),
                 ("altered", pdf + b"\n% x"),
@@ -236,6 +262,21 @@ class Walk:
                     page.click("main button")
                 yield f"verify-{name}", page
 
+    @contextmanager
+    def _long_ago(self, token: str) -> Iterator[None]:
+        """The papers of ``token`` were sealed ten years ago."""
+        self._seal_earlier(token, TEN_YEARS)
+        try:
+            yield
+        finally:
+            self._seal_earlier(token, -TEN_YEARS)
+
+    def _seal_earlier(self, token: str, by: timedelta) -> None:
+        with self.server.office():
+            for row in db.session.scalars(select(Report).where(Report.token == token)):
+                row.sealed_at -= by
+            db.session.commit()
+
     def _desk(self) -> Walked:
         """What the office decides, on a phone: the width of the desk is in test_desk.py."""
         with self._browsing(locale="zh-CN") as page:
@@ -243,6 +284,7 @@ class Walk:
             for name, path in (
                 ("desk-inbox", "/desk/inbox"),
                 ("desk-visit", f"/desk/visits/{self.day.visits['conflict']}"),
+                ("desk-visit-signed", f"/desk/visits/{self.day.visits['signed']}"),
                 ("desk-phones", "/desk/phones"),
                 ("desk-import", "/desk/phones/import"),
             ):
@@ -257,9 +299,7 @@ class Walk:
             yield "desk-dismissal-refused", page
 
     def _pdf(self, row: Report) -> bytes:
-        from fieldapp import blobs
-
-        data = blobs.read(row.org_id, reports.paper_name(row.visit_id, row.revision))
+        data = reports.read_paper(row)
         assert data is not None
         return data
 
@@ -300,15 +340,20 @@ def ready_server(folder: Path) -> Day:
     day = Day(server)
     server.start()
     deadline = time.monotonic() + SEAL_SECONDS
-    while not _papers(server):
+    while not _papers(server, day.visits["signed"]):
         assert time.monotonic() < deadline, "no paper was sealed"
         time.sleep(0.2)
     return day
 
 
-def _papers(server: Server) -> int:
+def _papers(server: Server, visit: str) -> int:
     with server.office():
-        return db.session.scalar(select(func.count()).select_from(Report)) or 0
+        return (
+            db.session.scalar(
+                select(func.count()).select_from(Report).where(Report.visit_id == visit)
+            )
+            or 0
+        )
 
 
 def _take_pictures(folder: Path, chosen: Callable[[str], Any]) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from flask import Flask
 from sqlalchemy import select
 
-from fieldapp import create_app, migrations, reports
+from fieldapp import create_app, keys, migrations
 from fieldapp.demo import make_demo
 from fieldapp.models import Person, Visit, WorkOrder, db
 from fieldapp.perform import journal_of
@@ -137,7 +137,7 @@ def _demo_day() -> Path:
     app = create_app({"INSTANCE": str(folder)})
     with app.app_context():
         migrations.upgrade()
-        reports.prepare_key(datetime.now(UTC))
+        keys.prepare_key(datetime.now(UTC))
         make_demo(datetime.now(UTC))
         db.session.remove()
         db.engine.dispose()

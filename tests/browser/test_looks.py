@@ -11,9 +11,9 @@ from playwright.sync_api import Browser
 from screens import LANGUAGES, WIDTHS, Walk, ready_server
 
 LOOKS = (Path(__file__).parent / "looks.js").read_text(encoding="utf-8")
-CONTACTS = {"handover-missing": "zh-CN"} | dict.fromkeys(
-    ("handover-ready", "handover-long", "handover-refused"), "en"
-)
+CONTACTS = dict.fromkeys(
+    ("handover-missing", "handover-thanks", "form-consents", "form-consents-refused"), "zh-CN"
+) | dict.fromkeys(("handover-ready", "handover-long", "handover-refused"), "en")
 """Screens that speak the contact's language, whoever holds the phone."""
 
 

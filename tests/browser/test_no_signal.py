@@ -102,7 +102,10 @@ def test_liqiang_finishes_a_visit_in_a_cellar(
     with server.office():
         assert db.session.get_one(Visit, visit).status == "accepted"
         reports = db.session.scalars(select(Report).where(Report.visit_id == visit)).all()
-        assert [report.revision for report in reports] == [1]
+        assert {(report.revision, report.name) for report in reports} == {
+            (1, "dispatch-order"),
+            (1, "replacement-notice"),
+        }
 
     file = tmp_path / "work-order.pdf"
     file.write_bytes(paper)

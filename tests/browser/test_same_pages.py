@@ -325,7 +325,7 @@ def phone_script() -> str:
     environment = shared_environment(jinja2.FileSystemLoader(pages.folder("templates")), messages)
     generated = {
         "phone/templates.js": compile_templates(environment, shared_templates()),
-        "phone/generated.js": data_module(messages),
+        "phone/generated.js": data_module(messages, "http://127.0.0.1:8000"),
         "phone/test.js": ENTRY,
     }
     return join_modules(pages.folder("static"), "phone/test.js", generated)

@@ -81,7 +81,19 @@ def told(done):
     return done.stderr.strip().splitlines()[-1]
 
 
-COMMANDS = ["demo", "doctor", "import", "init", "restored", "serve", "upgrade", "user", "verify"]
+COMMANDS = [
+    "demo",
+    "doctor",
+    "import",
+    "init",
+    "key",
+    "organisation",
+    "restored",
+    "serve",
+    "upgrade",
+    "user",
+    "verify",
+]
 
 
 def test_help_lists_the_commands_and_makes_nothing(tmp_path):
@@ -92,7 +104,11 @@ def test_help_lists_the_commands_and_makes_nothing(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("command", [[name] for name in COMMANDS] + [["user", "add"]])
+@pytest.mark.parametrize(
+    "command",
+    [[name] for name in COMMANDS]
+    + [["organisation", "set"], ["user", "add"], ["key", "renew"], ["key", "import"]],
+)
 def test_every_command_explains_itself(tmp_path, command):
     done = fieldapp(tmp_path / "new", *command, "--help")
     assert done.returncode == 0
@@ -157,11 +173,92 @@ def test_init_makes_tables_and_a_key_once(tmp_path):
     assert (done.returncode, done.stdout) == (0, f"ready: {folder}\n")
     key = folder / "keys" / "seal.key.pem"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert stat.S_IMODE((folder / "keys" / "root.key.pem").stat().st_mode) == 0o600
     assert stat.S_IMODE((folder / "session.key").stat().st_mode) == 0o600
     assert count(folder, "visit") == 0
     before = {path.name: path.read_bytes() for path in (folder / "keys").iterdir()}
     assert fieldapp(folder, "init").returncode == 0
     assert {path.name: path.read_bytes() for path in (folder / "keys").iterdir()} == before
+
+
+def subject_of(path):
+    """What openssl reads as the name on a certificate."""
+    done = subprocess.run(
+        ["openssl", "x509", "-in", str(path), "-noout", "-subject"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["init", "--organisation", "Brook Alarms"],
+        ["user", "add", "erin", "--name", "Erin Ng", "--role", "engineer", "--password", "x",
+         "--organisation", "Brook Alarms"],
+    ],
+    ids=["init", "user add"],
+)  # fmt: skip
+def test_the_first_organisation_stands_on_the_certificates(tmp_path, command):
+    assert fieldapp(tmp_path, *command).returncode == 0
+    assert subject_of(tmp_path / "keys" / "seal.crt.pem").endswith("CN = Brook Alarms")
+    assert "CN = Brook Alarms Root 20" in subject_of(tmp_path / "keys" / "root.crt.pem")
+    assert count(tmp_path, "organisation") == 1
+    assert fieldapp(tmp_path, "init", "--organisation", "Else").returncode == 0
+    assert count(tmp_path, "organisation") == 1
+
+
+def test_a_key_is_renewed_under_its_root(tmp_path):
+    assert fieldapp(tmp_path, "init").returncode == 0
+    keys = tmp_path / "keys"
+    before = {path.name: path.read_bytes() for path in keys.iterdir()}
+    done = fieldapp(tmp_path, "key", "renew")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("papers are sealed as fieldapp until 20")
+    assert "who trusts fieldapp Root 20" in done.stdout
+    assert (keys / "root.crt.pem").read_bytes() == before["root.crt.pem"]
+    assert (keys / "seal.crt.pem").read_bytes() != before["seal.crt.pem"]
+    kept = [path.read_bytes() for path in keys.glob("until-*")]
+    assert kept == [before["seal.crt.pem"]]
+    (keys / "root.key.pem").unlink()
+    done = fieldapp(tmp_path, "key", "renew")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "put it back, or make a new root with fieldapp key renew --new-root" in told(done)
+    assert fieldapp(tmp_path, "key", "renew", "--new-root").returncode == 0
+
+
+def test_a_bought_key_is_imported_with_its_passphrase(tmp_path):
+    """The shop is openssl; the passphrase is read from the environment, or asked for."""
+    assert fieldapp(tmp_path, "init").returncode == 0
+    keys = tmp_path / "keys"
+    file = tmp_path / "bought.p12"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "own.key",
+         "-out", "own.crt", "-subj", "/CN=Brook GmbH", "-days", "90",
+         "-addext", "keyUsage=critical,nonRepudiation"],
+        cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    subprocess.run(
+        ["openssl", "pkcs12", "-export", "-inkey", "own.key", "-in", "own.crt",
+         "-passout", "pass:correct horse", "-out", str(file)],
+        cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    before = {path.name: path.read_bytes() for path in keys.iterdir()}
+    for wrong in ({"FIELDAPP_KEY_PASSPHRASE": "wrong"}, {"FIELDAPP_KEY_PASSPHRASE": ""}):
+        done = fieldapp(tmp_path, "key", "import", str(file), **wrong)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert told(done) == "fieldapp: the passphrase is wrong, or the file is damaged"
+    done = fieldapp(tmp_path, "key", "import", str(tmp_path / "own.crt"), **wrong)
+    assert told(done).startswith("fieldapp: this is no PKCS#12 file")
+    assert {path.name: path.read_bytes() for path in keys.iterdir()} == before
+    word = {"FIELDAPP_KEY_PASSPHRASE": "correct horse"}
+    done = fieldapp(tmp_path, "key", "import", str(file), **word)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("papers are sealed as Brook GmbH until 20")
+    assert "horse" not in done.stdout
+    assert subject_of(keys / "seal.crt.pem").endswith("CN = Brook GmbH")
+    assert stat.S_IMODE((keys / "seal.key.pem").stat().st_mode) == 0o600
+    assert (keys / "root.key.pem").read_bytes() == before["root.key.pem"]
 
 
 PASSWORD = "correct horse"

@@ -1,11 +1,13 @@
 """Every setting is read once, and a wrong one stops the start."""
 
 import stat
+from datetime import UTC, datetime
 
 import pytest
 
 from fieldapp import create_app
 from fieldapp.config import SETTINGS, WrongSetting, read_settings
+from sync.seal_key import make_root
 
 
 def test_the_defaults_make_an_installation_in_one_folder(tmp_path):
@@ -59,6 +61,18 @@ def test_an_address_no_qr_code_can_lead_to_stops_the_start(url):
 )
 def test_an_address_is_kept_without_its_slash(url):
     assert read_settings({"PUBLIC_URL": url}, {})["PUBLIC_URL"] == url.rstrip("/")
+
+
+def test_a_file_without_certificates_stops_the_start(tmp_path):
+    file = tmp_path / "time.pem"
+    for content in (None, b"", b"no certificate"):
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(WrongSetting, match="FIELDAPP_TIMESTAMP_CERTIFICATES must name a PEM"):
+            read_settings({"TIMESTAMP_CERTIFICATES": str(file)}, {})
+    root = make_root("Time", from_at=datetime(2026, 3, 10, tzinfo=UTC))
+    file.write_bytes(root.certificate_pem())
+    assert read_settings({"TIMESTAMP_CERTIFICATES": str(file)}, {})
 
 
 def test_every_setting_says_what_it_is_for():

@@ -92,7 +92,7 @@ def test_who_queues_up_waits_until_the_other_is_done(app, organisation):
 @pytest.mark.parametrize("number", [2**31, 2**63, 10**30])
 def test_a_number_that_fits_nowhere_is_an_address_of_nothing(app, visit, dana, client_of, number):
     desk = client_of(dana)
-    assert desk.get(f"/desk/visits/{visit}/reports/{number}").status_code == 404
+    assert desk.get(f"/desk/visits/{visit}/reports/{number}/dispatch-order").status_code == 404
 
 
 def test_a_row_that_points_nowhere_is_refused(app, organisation):

@@ -53,7 +53,17 @@ FORMS = {
         "told_text": "back on Friday",
     },
     "take-back": {"loaner_serial": "SP-1", "refitted_serial": "WAH200-C1", "test_result": "passed"},
-    "photo": {"sha256": NAME, "caption": "nameplate"},
+    "reading": {"item": "supply voltage", "value": "13.6", "unit": "V", "verdict": "normal"},
+    "backup-statement": {"statement": "done", "name": "Cleo Ash"},
+    "quote": {"text": "a new board", "amount": "680.50", "warranty_text": "three months"},
+    "charge": {
+        "category": "labour",
+        "text": "repair on site",
+        "quantity": "2",
+        "unit_price": "120.00",
+    },
+    "invoice": {"number": "FP-18", "paid_by": "cash"},
+    "photo": {"sha256": NAME, "slot": "nameplate", "caption": "nameplate"},
     "note": {"text": "试机正常"},
     "outcome": {"result": "solved", "next_text": "none"},
     "refusal": {"reason": "absent", "text": "went home", "witness_name": "guard"},
@@ -87,7 +97,7 @@ def client(client_of, erin):
 
 def test_every_kind_of_the_engineer_has_a_form_here():
     by_engineer = {name for name, kind in CATALOGUE.items() if "engineer" in kind["roles"]}
-    assert set(FORMS) | {"opening", "signature", "void", "correction"} == by_engineer
+    assert set(FORMS) | {"opening", "consent", "signature", "void", "correction"} == by_engineer
 
 
 @pytest.mark.parametrize("kind", FORMS)
@@ -133,6 +143,12 @@ def bad_fields():
                 yield kind, name, "A#1", "field.not-a-serial"
             if type_ in ("text", "paragraph"):
                 yield kind, name, "\U0001f525", "field.glyph"
+            if type_ == "count":
+                for text in ("0", "-1", "1.5", "two", "100000", "1234567890"):
+                    yield kind, name, text, "field.not-a-count"
+            if type_ == "money":
+                for text in ("-1", "1,200", "¥12", "12.345", "much"):
+                    yield kind, name, text, "field.not-an-amount"
             if type_ == "choice":
                 yield kind, name, "no-such", "field.not-a-choice"
             if type_ == "ticks":

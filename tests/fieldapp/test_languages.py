@@ -23,3 +23,17 @@ def test_the_terminal_speaks_chinese_to_a_chinese_locale_and_english_to_others(
     environment, language
 ):
     assert language_of_locale(environment) == language
+
+
+def test_what_a_phone_names_is_text_at_the_desk(visit, erin_phone, dana, client_of):
+    erin_phone.push(
+        erin_phone.operation("<img src=x>%d", visit, {"a": 1}),
+        erin_phone.operation("fault", visit, {"fault/<b>bold</b>%d": "x"}),
+        erin_phone.operation("fault", visit, {"fault/text": "x"}),
+    )
+    for path in (f"/desk/visits/{visit}", "/desk/inbox"):
+        answer = client_of(dana).get(path)
+        assert answer.status_code == 200
+        assert "<img src=x>" not in answer.text
+        assert "<b>bold" not in answer.text
+    assert "&lt;img src=x&gt;%d" in answer.text

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import delete, select
 
-from fieldapp import blobs, jobs, reports
+from fieldapp import jobs, keys, reports
 from fieldapp.ids import mint_id
 from fieldapp.models import Device, Report, Visit, db
 from sync import merge
@@ -219,7 +219,7 @@ def test_the_paper_says_what_was_signed_and_the_number_that_came_later(
     erin_phone.push(first, erin_phone.operation("signature", new, signed))
     app.extensions["render_pool"] = render_pool
     with app.app_context():
-        reports.prepare_key(datetime.now(UTC))
+        keys.prepare_key(datetime.now(UTC))
         jobs.perform_waiting()
         assert db.session.scalars(select(Report)).all() == []  # it waits for its number
         number = db.session.get_one(Visit, visit).work_order.number
@@ -228,7 +228,7 @@ def test_the_paper_says_what_was_signed_and_the_number_that_came_later(
         assert answer.status_code == 303
         jobs.perform_waiting()
         (paper,) = db.session.scalars(select(Report)).all()
-        pdf = blobs.read(paper.org_id, reports.paper_name(new, 1))
+        pdf = reports.read_paper(paper)
     said = subprocess.run(
         ["pdftotext", "-layout", "-", "-"], input=pdf, capture_output=True, check=True
     )

@@ -6,16 +6,20 @@ import concurrent.futures
 import multiprocessing
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.paper import SEALED_AT, day_paper
-from fieldapp.rendering import RenderPool, SealJob, report_environment
-from sync import glyphs, report, seal
+from fieldapp.rendering import RenderPool, report_environment
+from fieldapp.sealing import SealJob
+from sync import glyphs, report, seal_key
 from sync.problems import Problem
+from sync.seal_check import inspect
+from tests.authority import Authority
 
-KEY = seal.make_key("Office", from_at=SEALED_AT)
+KEY = seal_key.make_key("Office", from_at=SEALED_AT)
 
 
 def job(**options: Any) -> SealJob:
@@ -36,9 +40,9 @@ def pool() -> Iterator[RenderPool]:
 
 def test_erins_paper_comes_back_sealed_and_genuine(pool: RenderPool) -> None:
     pdf = pool.render(day_paper(), job())
-    assert seal.inspect(pdf, [KEY.certificate]).is_sound
-    other = seal.make_key("Office", from_at=SEALED_AT)
-    assert not seal.inspect(pdf, [other.certificate]).is_sound
+    assert inspect(pdf, [KEY.certificate]).is_sound
+    other = seal_key.make_key("Office", from_at=SEALED_AT)
+    assert not inspect(pdf, [other.certificate]).is_sound
 
 
 def test_the_process_makes_the_same_bytes_as_we_do(
@@ -58,7 +62,7 @@ def test_an_encrypted_key_seals(pool: RenderPool) -> None:
         "Shanghai",
         passphrase=b"horse",
     )
-    assert seal.inspect(pool.render(day_paper(), encrypted), [KEY.certificate]).is_sound
+    assert inspect(pool.render(day_paper(), encrypted), [KEY.certificate]).is_sound
 
 
 def test_a_wrong_key_is_named(pool: RenderPool) -> None:
@@ -70,13 +74,71 @@ def test_a_wrong_key_is_named(pool: RenderPool) -> None:
 
 def test_the_visit_does_not_wait_for_a_timestamp(pool: RenderPool) -> None:
     pdf = pool.render(day_paper(), job(timestamp_url="http://127.0.0.1:1/"))
-    verdict = seal.inspect(pdf, [KEY.certificate])
+    verdict = inspect(pdf, [KEY.certificate])
     assert (verdict.is_sound, verdict.timestamp) == (True, "none")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Iterator[Authority]:
+    with Authority(tmp_path) as authority:
+        yield authority
+
+
+def test_a_paper_gets_its_timestamp_at_once_or_later(
+    pool: RenderPool, authority: Authority
+) -> None:
+    at_once = pool.render(day_paper(), job(timestamp_url=authority.url))
+    later = pool.add_timestamp(
+        pool.render(day_paper(), job()), KEY.certificate_pem(), authority.url
+    )
+    for pdf in (at_once, later):
+        told = pool.inspect(pdf, KEY.certificate_pem(), seal_key.pem_of([authority.certificate]))
+        assert (told["seal"].is_sound, told["seal"].timestamp) == (True, "trusted")
+        assert told["seal"].timestamp_at > SEALED_AT
+        assert pool.inspect(pdf, KEY.certificate_pem())["seal"].timestamp == "unknown"
+
+
+def test_a_silent_authority_is_not_asked_for_the_next_paper(
+    pool: RenderPool, authority: Authority
+) -> None:
+    authority.is_silent = True
+    pool.render(day_paper(), job(timestamp_url=authority.url))
+    authority.is_silent = False
+    pdf = pool.render(day_paper(), job(timestamp_url=authority.url))
+    assert inspect(pdf, [KEY.certificate]).timestamp == "none"
+    assert authority.asked == 0
+    assert pool.add_timestamp(pdf, KEY.certificate_pem(), authority.url).startswith(pdf)
+
+
+def test_a_timestamp_that_is_not_sound_is_none(
+    pool: RenderPool, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The authority's signature was broken on its way."""
+    answer = authority.answer
+
+    def broken(question: bytes) -> bytes:
+        whole = answer(question)
+        return whole[:-8] + bytes(byte ^ 1 for byte in whole[-8:])
+
+    monkeypatch.setattr(authority, "answer", broken)
+    pdf = pool.render(day_paper(), job(timestamp_url=authority.url))
+    assert inspect(pdf, [KEY.certificate]).is_sound
+    assert inspect(pdf, [KEY.certificate]).timestamp == "none"
+
+
+def test_a_paper_of_another_key_gets_no_timestamp_of_ours(
+    pool: RenderPool, authority: Authority
+) -> None:
+    other = seal_key.make_key("Office", from_at=SEALED_AT)
+    with pytest.raises(Problem) as failed:
+        pool.add_timestamp(pool.render(day_paper(), job()), other.certificate_pem(), authority.url)
+    assert failed.value.code == "report.failed"
+    assert authority.asked == 0
 
 
 def test_a_character_without_a_glyph_is_named_by_the_process(pool: RenderPool) -> None:
     paper: Any = day_paper()
-    paper["signature"]["opinion"] = "谢谢\U0001f600"
+    paper["signatures"][0]["opinion"] = "谢谢\U0001f600"
     with pytest.raises(Problem) as failed:
         pool.render(paper)
     assert failed.value.code == "report.missing-glyph"
@@ -181,4 +243,4 @@ def test_the_texts_of_the_paper_are_found(language: str) -> None:
     environment = report_environment(language)
     title = environment.from_string("{{ _('Fault dispatch order') }}").render()
     assert title == ("故障处理派工单" if language == "zh_CN" else "Fault dispatch order")
-    assert os.path.basename(report.STYLES) == "work_order.css"
+    assert os.path.basename(report.STYLES) == "paper.css"

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,16 +11,21 @@ from datetime import UTC, datetime
 
 import pikepdf
 import pytest
+from cryptography import x509
 from PIL import Image
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
-from fieldapp import blobs, jobs, rates, reports, verify
+from fieldapp import jobs, keys, reports, verify
 from fieldapp.handover import sign
 from fieldapp.models import Report, db
 from fieldapp.rendering import RenderPool
-from sync import seal
+from sync import seal, seal_key
 from sync.problems import Problem
+from sync.verdict import digest_of
 from tests.phones import PAGE
+from tests.tampering import cut_off, flipped, stripped
+
+pytestmark = pytest.mark.usefixtures("fresh_limits")
 
 CLEO = {"name": "Cleo Ash", "role": "contact", "opinion": "", "strokes": [[40, 90, 0, 70, 40, 60]]}
 
@@ -28,15 +34,8 @@ CLEO = {"name": "Cleo Ash", "role": "contact", "opinion": "", "strokes": [[40, 9
 def app(app, render_pool):
     app.extensions["render_pool"] = render_pool
     with app.app_context():
-        reports.prepare_key(datetime.now(UTC))
+        keys.prepare_key(datetime.now(UTC))
     return app
-
-
-@pytest.fixture(autouse=True)
-def _fresh_limits():
-    """Every test is another minute to the limits of addresses."""
-    yield
-    rates.limiter.reset()
 
 
 @pytest.fixture
@@ -50,18 +49,10 @@ def two(app, visit, erin_phone):
             jobs.perform_waiting()
     with app.app_context():
         pdfs = [
-            blobs.read(row.org_id, reports.paper_name(visit, row.revision))
+            reports.read_paper(row)
             for row in db.session.scalars(select(Report).order_by(Report.revision))
         ]
     return body["value"]["token"], *pdfs
-
-
-@pytest.fixture
-def anybody(app):
-    """A browser of somebody unknown, in English."""
-    client = app.test_client()
-    client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
-    return client
 
 
 def page(client, path, status=200):
@@ -90,71 +81,6 @@ def check(client, data, name="work-order.pdf", headers=PAGE, status=200):
     return " ".join(response.text.split())
 
 
-# The page behind the QR code
-
-
-def test_the_newest_revision_is_registered(anybody, two):
-    token, _, second = two
-    text = page(anybody, f"/verify/{token}/2")
-    assert "This work order is registered" in text
-    assert "Brook Alarms" in text
-    assert "PG-1" in text
-    assert seal.digest_of(second) in text
-    assert "This work order is registered" in page(anybody, f"/verify/{token}")
-
-
-def test_an_older_revision_is_superseded(anybody, two):
-    token, first, second = two
-    text = page(anybody, f"/verify/{token}/1")
-    assert "Superseded" in text
-    assert "There is a newer revision: 2." in text
-    assert seal.digest_of(first) in text
-    assert seal.digest_of(second) not in text
-
-
-@pytest.mark.parametrize("end", ["3", "0", "99999999999999999999"])
-def test_a_revision_that_never_was_is_not_ours(anybody, two, end):
-    text = page(anybody, f"/verify/{two[0]}/{end}", 404)
-    assert "Not ours" in text
-    assert "registered" not in text
-
-
-@pytest.mark.parametrize(
-    "token", ["0" * 32, "nonsense", "'; drop table report", "A" * 32, "%00", "0" * 4000]
-)
-def test_an_unknown_code_is_not_ours(anybody, two, token):
-    assert "There is no work order with this code here." in page(anybody, f"/verify/{token}", 404)
-
-
-def test_the_page_tells_nothing_of_the_customer(anybody, two, visit, erin):
-    token = two[0]
-    for path in (f"/verify/{token}", f"/verify/{token}/1", "/verify"):
-        text = page(anybody, path)
-        for secret in ("Customer C1", "Cleo", "138-0000-0001", "Quay", "Main hall", "WAH",
-                       "dead since", "siren", "Erin", erin.id, visit, "signed"):  # fmt: skip
-            assert secret not in text, secret
-
-
-def test_the_page_speaks_both_languages(app, anybody, two):
-    token = two[0]
-    chinese = app.test_client()
-    assert "此工单已登记" in page(chinese, f"/verify/{token}")
-    assert "已有新版本：第 2 版。" in page(chinese, f"/verify/{token}/1")
-    assert "此处没有该编号的工单。" in page(chinese, f"/verify/{'0' * 32}", 404)
-    assert "registered" not in page(chinese, f"/verify/{token}")
-    assert "registered" in page(anybody, f"/verify/{token}")
-
-
-def test_an_address_asks_only_so_often(app, anybody, two):
-    app.config["VERIFY_PER_MINUTE"] = 3
-    for _ in range(3):
-        page(anybody, f"/verify/{two[0]}")
-    assert "Too many attempts" in page(anybody, f"/verify/{two[0]}", 429)
-    other = app.test_client()
-    other.environ_base["REMOTE_ADDR"] = "192.0.2.7"
-    page(other, f"/verify/{two[0]}")
-
-
 def test_an_address_uploads_only_so_often(app, anybody):
     app.config["VERIFY_PER_MINUTE"] = 2
     for _ in range(2):
@@ -178,26 +104,13 @@ def test_the_earlier_file_is_superseded(anybody, two):
     assert "1 / 2" in text
 
 
-def stripped(pdf):
-    """The paper written anew without its seal, by a tool anybody has."""
-    out = io.BytesIO()
-    with pikepdf.open(io.BytesIO(pdf)) as document:
-        del document.Root.AcroForm
-        del document.Root.Perms
-        for sheet in document.pages:
-            if "/Annots" in sheet:
-                del sheet.Annots
-        document.save(out)
-    return out.getvalue()
-
-
 ALTERATIONS = {
-    "a flipped bit": lambda pdf: pdf[:3000] + bytes([pdf[3000] ^ 1]) + pdf[3001:],
-    "a flipped bit at the end": lambda pdf: pdf[:-9] + bytes([pdf[-9] ^ 1]) + pdf[-8:],
+    "a flipped bit": lambda pdf: flipped(pdf, 3000),
+    "a flipped bit at the end": lambda pdf: flipped(pdf, len(pdf) - 9),
     "a stripped seal": stripped,
     "a newline behind": lambda pdf: pdf + b"\n",
     "another end": lambda pdf: pdf + b"%%EOF\n",
-    "without the seal's revision": lambda pdf: pdf[: pdf.rindex(b"%%EOF", 0, -10) + 6],
+    "without the seal's revision": cut_off,
     "a second paper behind": lambda pdf: pdf + pdf,
 }
 
@@ -244,7 +157,7 @@ def test_a_file_that_cannot_be_read_is_said_to_be_so(anybody):
 
 
 def test_a_paper_sealed_by_somebody_else_under_our_code_is_altered(anybody, two, render_pool):
-    foreign = seal.make_key("Brook Alarms", from_at=datetime(2026, 1, 1, tzinfo=UTC))
+    foreign = seal_key.make_key("Brook Alarms", from_at=datetime(2026, 1, 1, tzinfo=UTC))
     forged = seal.seal(
         stripped(two[2]), foreign, reason="x", location="x", signed_at=datetime.now(UTC)
     )
@@ -297,6 +210,72 @@ def test_the_file_is_not_kept(app, anybody):
     before = sorted(folder.rglob("*"))
     check(anybody, other_pdf())
     assert sorted(folder.rglob("*")) == before
+
+
+# What neither register nor seal says alone
+
+
+def test_a_seal_without_the_register_is_unproven(app, anybody, two):
+    """As after a restored backup."""
+    with app.app_context():
+        db.session.execute(delete(Report))
+        db.session.commit()
+    text = check(anybody, two[2])
+    assert 'data-outcome="unproven"' in text
+    assert "There may be a newer revision." in text
+    assert "notice-good" not in text
+    assert "无法证实" in check(app.test_client(), two[2])
+    assert 'data-outcome="altered"' in check(anybody, flipped(two[2], 3000))
+
+
+def test_the_register_without_the_seal_is_unproven(app, anybody, two):
+    """As after the certificates were lost."""
+    with app.app_context():
+        shutil.rmtree(keys.folder())
+        keys.prepare_key(datetime.now(UTC))
+    text = check(anybody, two[2])
+    assert 'data-outcome="unproven"' in text
+    assert "its seal cannot be checked" in text
+    assert "There may be" not in text
+
+
+def test_a_forged_row_makes_nothing_genuine(app, anybody, two):
+    """Whoever reaches the database but not the key registers a paper of his own."""
+    olly = seal_key.make_key("Brook Alarms", from_at=datetime.now(UTC))
+    forged = seal.seal(
+        stripped(two[2]), olly, reason="x", location="x", signed_at=datetime.now(UTC)
+    )
+    with app.app_context():
+        row = db.session.scalars(select(Report).where(Report.revision == 2)).one()
+        row.sha256 = digest_of(forged)
+        db.session.commit()
+    assert 'data-outcome="unproven"' in check(anybody, forged)
+
+
+# The root
+
+
+def test_anybody_gets_the_root_and_its_fingerprint(app, anybody):
+    answer = anybody.get("/verify/root.crt")
+    assert (answer.status_code, answer.mimetype) == (200, "application/pkix-cert")
+    assert "root.crt" in answer.headers["Content-Disposition"]
+    root = x509.load_der_x509_certificate(answer.data)
+    assert root.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    kept = (app.config["INSTANCE"] / "keys" / "root.crt.pem").read_bytes()
+    assert seal_key.load_certificates(kept) == [root]
+    text = page(anybody, "/verify")
+    assert seal_key.name_of(root) in text
+    assert seal_key.fingerprint(root) in text
+    assert "Compare the fingerprint" in text
+    chinese = page(app.test_client(), "/verify")
+    assert "根证书" in chinese
+    assert seal_key.fingerprint(root) in chinese
+
+
+def test_an_installation_without_a_key_offers_no_root(app, anybody):
+    shutil.rmtree(app.config["INSTANCE"] / "keys")
+    assert anybody.get("/verify/root.crt").status_code == 404
+    assert "root.crt" not in page(anybody, "/verify")
 
 
 # Files made to be slow
@@ -382,9 +361,10 @@ def test_the_console_ends_with_what_it_found(app, two, tmp_path):
         assert told.returncode == code
         found = json.loads(told.stdout)
         assert found["outcome"] == outcome
-        assert found["sha256"] == seal.digest_of(data)
+        assert found["sha256"] == digest_of(data)
         assert set(found) == {
             "outcome", "reason", "revision", "latest", "sha256", "signer_name", "signed_at",
+            "timestamp", "timestamp_at",
         }  # fmt: skip
     assert token not in told.stdout
     missing = console(app, str(tmp_path / "nowhere.pdf"))

@@ -15,7 +15,7 @@ from pyhanko.stamp import TextStampStyle
 
 from bench.paper import SEALED_AT, day_paper
 from fieldapp.rendering import report_environment
-from sync import glyphs, report, seal
+from sync import glyphs, report, seal, seal_key
 from sync.lint import lint
 
 os.environ["FONTCONFIG_FILE"] = str(glyphs.FONTS_CONF)
@@ -58,7 +58,7 @@ def test_our_paper_breaks_no_rule(paper: bytes) -> None:
 
 
 def test_our_sealed_paper_breaks_no_rule(paper: bytes) -> None:
-    key = seal.make_key("Office", from_at=SEALED_AT)
+    key = seal_key.make_key("Office", from_at=SEALED_AT)
     sealed = seal.seal(paper, key, reason="r", location="l", signed_at=SEALED_AT)
     assert lint(sealed) == []
 
@@ -180,8 +180,8 @@ def test_a_font_that_is_not_embedded_is_found(paper: bytes) -> None:
 
 def stamped(paper: bytes, style: Any) -> bytes:
     """A seal drawn by pyHanko, as ours must not be."""
-    key = seal.make_key("Office", from_at=SEALED_AT)
-    signer = seal._ParsedKeySigner(key)
+    key = seal_key.make_key("Office", from_at=SEALED_AT)
+    signer = seal.ParsedKeySigner(key)
     spec = fields.SigFieldSpec("Stamp", on_page=-1, box=(20, 20, 220, 80))
     meta = signers.PdfSignatureMetadata(field_name="Stamp", md_algorithm="sha256")
     out = io.BytesIO()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.paper import day_paper
+from fieldapp import formats
 from sync.paper_view import ALL_ROWS, ROWS, PaperView, minutes_between
 
 
@@ -12,7 +13,7 @@ def view_of(*entries: dict[str, Any], replace_missing: bool = False) -> PaperVie
     """The view of Erin's day with ``entries`` in the place of its own."""
     paper: Any = day_paper()
     paper["snapshot"]["facts"]["entries"] = list(entries)
-    return PaperView(paper, set(), replace_missing)
+    return PaperView(paper, set(), replace_missing, formats.money)
 
 
 def entry(kind: str, number: int = 0, **value: Any) -> dict[str, Any]:
@@ -79,3 +80,31 @@ def test_a_character_without_a_glyph_is_spelled_out_only_when_asked() -> None:
 def test_a_caption_of_any_type_is_printed() -> None:
     view = view_of(entry("photo", 1, sha256="0" * 64, caption=["面板", {"a": 1}]))
     assert [photo["caption"] for photo in view.photos()] == ['["面板", {"a": 1}]']
+
+
+def charge(number: int, **value: Any) -> dict[str, Any]:
+    return entry("charge", number, **{"category": "labour", "quantity": 2} | value)
+
+
+def test_charges_are_added_up_by_category() -> None:
+    view = view_of(
+        charge(1, unit_price=12_000),
+        charge(2, unit_price=50),
+        charge(3, category="material", quantity=1, unit_price=44_000),
+    )
+    assert view.totals() == {"labour": 24_100, "material": 44_000}
+    assert view.money(view.total()) == "¥681.00"
+
+
+def test_a_charge_that_cannot_be_read_is_printed_and_not_added() -> None:
+    odd = [charge(n, unit_price=value) for n, value in enumerate(["12", None, -1, True, [1], 1.5])]
+    view = view_of(*odd, charge(9, unit_price=100))
+    assert view.total() == 200
+    assert [view.amount_of(one) for one in view.rows("charge")] == [*[None] * 6, 200]
+
+
+def test_a_currency_nobody_knows_stops_no_paper() -> None:
+    paper: Any = day_paper()
+    paper["snapshot"]["context"]["organisation"]["currency"] = "MOON"
+    view = PaperView(paper, set(), False, formats.money)
+    assert (view.money(1205), view.money(None)) == ("12.05", "—")

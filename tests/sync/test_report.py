@@ -23,8 +23,10 @@ from PIL import Image
 
 import sync
 from bench.paper import day_paper
+from fieldapp import formats
 from fieldapp.rendering import report_environment
 from sync import catalogue, glyphs, paper_view, report
+from sync.papers import DISPATCH_ORDER, PAPERS, paper_named
 from sync.problems import Problem
 
 os.environ["FONTCONFIG_FILE"] = str(glyphs.FONTS_CONF)
@@ -47,8 +49,12 @@ def text_of(pdf: bytes) -> str:
     return re.sub(r"\s+", "", done.stdout.decode())
 
 
-def printed(change: Callable[[Any], None] | None = None, language: Any = "zh_CN") -> str:
-    paper = day_paper(language)
+def printed(
+    change: Callable[[Any], None] | None = None,
+    language: Any = "zh_CN",
+    name: str = DISPATCH_ORDER,
+) -> str:
+    paper = day_paper(language, name)
     if change:
         change(paper)
     return text_of(made(paper))
@@ -63,7 +69,7 @@ def picture_of(pdf: bytes, folder: Path, page: int = 1) -> Image.Image:
     return Image.open(next(folder.glob("p*.png")))
 
 
-def entry(kind: str, number: int = 0, **value: Any) -> dict[str, Any]:
+def entry(kind: str, number: int = 0, /, **value: Any) -> dict[str, Any]:
     paper = day_paper()
     author = paper["snapshot"]["context"]["people"][0]["id"]
     return {
@@ -125,10 +131,8 @@ def day_text(day: bytes) -> str:
         "逐一触发测试",
         "BAT-2602-044",
         "带回返厂",
-        "故障处理备品替换通知",
         "TH-20260310-001",
         "SP-WAH200-0007",
-        "原机保修期不变",
         "面板无显示",
         "备机代用",
         "响应及时",
@@ -146,8 +150,7 @@ def test_the_work_order_says(day_text: str, words: str) -> None:
 
 
 def test_the_digest_stands_at_the_foot(day_text: str) -> None:
-    signature = day_paper()["signature"]
-    assert signature is not None
+    (signature,) = day_paper()["signatures"]
     assert signature["digest"] in day_text
 
 
@@ -160,7 +163,7 @@ def test_what_the_customer_did_not_see_stands_after_the_signature(day_text: str)
 
 def test_an_english_contact_reads_english() -> None:
     text = printed(language="en")
-    for words in ("Faultdispatchorder", "Inwarranty", "35minutes", "Spare-replacementnotice"):
+    for words in ("Faultdispatchorder", "Inwarranty", "35minutes", "putinplace"):
         assert words in text
     assert "签字" not in text
 
@@ -175,8 +178,10 @@ def test_every_text_of_the_paper_has_a_chinese_translation() -> None:
                 ids = message.id if isinstance(message.id, tuple) else (message.id,)
                 if message.string and all(message.string):
                     known.update(ids)
-    template = (ROOT / "templates" / report.TEMPLATE).read_text()
-    asked = set(re.findall(r'\b_\("([^"]+)"', template))
+    folder = ROOT / "templates" / "report"
+    template = "".join(path.read_text() for path in sorted(folder.glob("*.html")))
+    asked = {paper.title for paper in PAPERS}
+    asked |= set(re.findall(r'\b_\("([^"]+)"', template))
     asked |= set(re.findall(r'ngettext\(\s*"([^"]+)"', template))
     for kind in catalogue.KINDS:
         if kind.on_paper != "never":
@@ -207,7 +212,7 @@ def test_both_sides_of_a_conflict_are_printed(day_text: str) -> None:
 
 def test_a_refusal_is_an_equal_path(day_text: str) -> None:
     def refuse(paper: Any) -> None:
-        paper["signature"] = None
+        paper["signatures"] = []
         paper["refusal"] = {
             "reason": "disagrees",
             "text": "我认为电源板早有问题",
@@ -223,7 +228,7 @@ def test_a_refusal_is_an_equal_path(day_text: str) -> None:
 
 
 def test_a_visit_nobody_signed_says_so(day_text: str) -> None:
-    assert "未签字。" in printed(lambda paper: paper.update(signature=None))
+    assert "未签字。" in printed(lambda paper: paper.update(signatures=[]))
     assert "未签字。" not in day_text
 
 
@@ -233,7 +238,7 @@ def test_a_visit_nobody_signed_says_so(day_text: str) -> None:
 )
 def test_a_signature_that_is_not_verified_says_so(verdict: str, words: str, day_text: str) -> None:
     def judged(paper: Any) -> None:
-        paper["signature"]["verdict"] = verdict
+        paper["signatures"][0]["verdict"] = verdict
 
     assert words in printed(judged)
     assert words not in day_text
@@ -241,7 +246,7 @@ def test_a_signature_that_is_not_verified_says_so(verdict: str, words: str, day_
 
 def test_strokes_that_cannot_be_drawn_are_named_and_the_paper_is_made() -> None:
     def odd(paper: Any) -> None:
-        paper["signature"]["strokes"] = [["<svg onload=x>"]]
+        paper["signatures"][0]["strokes"] = [["<svg onload=x>"]]
 
     assert "签字图形无法显示" in printed(odd)
 
@@ -288,16 +293,17 @@ def test_a_loaner_taken_back_cites_its_notice() -> None:
             }
         ]
 
-    text = printed(come_back)
-    for words in ("TH-20260310-001已收回", "检测合格", "收回所凭派工单PG-20260325-001"):
+    assert "TH-20260310-001" in printed(come_back)
+    text = printed(come_back, name="replacement-notice")
+    for words in ("TH-20260310-001", "检测合格", "收回所凭派工单PG-20260325-001"):
         assert words in text
 
 
-def test_a_visit_without_a_loaner_has_no_notice() -> None:
+def test_a_visit_without_a_loaner_says_nothing_of_loaners() -> None:
     def plain(paper: Any) -> None:
         facts(paper)["entries"] = []
 
-    assert "故障处理备品替换通知" not in printed(plain)
+    assert "换上" not in printed(plain)
 
 
 def test_an_asset_out_of_warranty_says_so_and_no_asset_is_no_block() -> None:
@@ -353,7 +359,7 @@ def test_later_voids_and_corrections_are_addenda() -> None:
 
 def test_an_entry_of_a_newer_version_is_not_lost() -> None:
     def newer(paper: Any) -> None:
-        facts(paper)["entries"].append(entry("reading", unit="V", amount=12))
+        facts(paper)["entries"].append(entry("telemetry", unit="V", amount=12))
 
     text = printed(newer)
     assert "其他记录" in text
@@ -447,26 +453,15 @@ def pages_with(pdf: bytes, words: str) -> list[int]:
         return [at for at, page in enumerate(document, 1) if page.search_for(words)]
 
 
-@pytest.mark.parametrize("rows", range(16, 24, 2))
-def test_a_notice_that_fits_on_a_page_is_not_torn(rows: int) -> None:
-    paper: Any = day_paper()
-    facts(paper)["entries"] += [
-        entry("measure", n, text="逐一触发测试", completed_at="2026-03-10T03:55:00Z")
-        for n in range(rows)
-    ]
-    pdf = made(paper)
-    (first,) = pages_with(pdf, "故障处理备品替换通知")
-    assert pages_with(pdf, "下方客户签字同时确认本通知") == [first]
-
-
-def test_a_notice_longer_than_a_page_begins_under_its_heading_and_flows() -> None:
-    paper: Any = day_paper()
+def test_a_notice_longer_than_a_page_flows_and_ends_with_the_signature() -> None:
+    paper: Any = day_paper(name="replacement-notice")
     loaner = next(one for one in facts(paper)["entries"] if one["kind"] == "loaner")
     loaner["value"]["told_text"] = "系统正常。" * 780
     pdf = made(paper)
-    (first,) = pages_with(pdf, "故障处理备品替换通知")
-    assert pages_with(pdf, "系统正常。") == [first, first + 1]
-    assert pages_with(pdf, "下方客户签字同时确认本通知") == [first + 1]
+    assert pages_with(pdf, "系统正常。") == [1, 2]
+    (last,) = pages_with(pdf, "客户签字确认本行以上全部内容")
+    assert last == len(pikepdf.open(io.BytesIO(pdf)).pages)
+    assert pages_with(pdf, "处理结果与签字确认") == [last]
 
 
 # what travels in it
@@ -489,7 +484,7 @@ def test_the_data_travel_in_the_paper(day: bytes) -> None:
             },
             "revision": 1,
             "snapshot": paper["snapshot"],
-            "signature": paper["signature"],
+            "signatures": paper["signatures"],
             "addenda": paper["addenda"],
             "corrected": paper["corrected"],
             "previous_sha256": None,
@@ -550,6 +545,25 @@ def test_another_paper_makes_other_bytes(day: bytes) -> None:
 # what it refuses
 
 
+def test_names_of_kinds_and_fields_from_a_phone_are_text() -> None:
+    hostile = '<img src="file:///etc/hostname">'
+
+    def later(paper: Any) -> None:
+        paper["addenda"].append(
+            entry(hostile, 9, **{hostile: "x"}) | {"at": "2026-03-10T04:06:00Z"}
+        )
+        facts(paper)["entries"].append(entry("telemetry" + hostile, 8, **{hostile: "y"}))
+        paper["corrected"].append(
+            {
+                "entry": facts(paper)["entries"][-1]["id"],
+                "wall_at": "2026-03-10T03:59:00Z",
+                "corrected_at": "2026-03-10T03:09:00Z",
+            }
+        )
+
+    assert printed(later).count("<imgsrc=") >= 3
+
+
 def test_hostile_text_is_text() -> None:
     hostile = (
         '<img src="http://olly.example/x"><link rel=attachment href="file:///etc/passwd">{{ 7*7 }}'
@@ -566,7 +580,7 @@ def test_hostile_text_is_text() -> None:
                 if isinstance(block[name], str):
                     block[name] = hostile
         paper["organisation"]["name"] = hostile
-        paper["signature"] |= {"name": hostile, "opinion": hostile, "role": hostile}
+        paper["signatures"][0] |= {"name": hostile, "opinion": hostile, "role": hostile}
 
     text = printed(attack)
     assert "http://olly.example/x" in text
@@ -590,8 +604,10 @@ def test_a_template_that_asks_for_a_file_is_refused(attack: str) -> None:
     css = (ROOT / "templates" / report.STYLES).read_text()
     page = f"<!DOCTYPE html><html><title>t</title><body>{attack}</body></html>"
     environment = jinja2.Environment(
-        loader=jinja2.DictLoader({report.TEMPLATE: page, report.STYLES: css}), autoescape=True
+        loader=jinja2.DictLoader({paper_named(DISPATCH_ORDER).template: page, report.STYLES: css}),
+        autoescape=True,
     )
+    environment.filters["money"] = formats.money
     with pytest.raises(Problem) as refused:
         report.render_report(day_paper(), environment)
     assert refused.value.code == "report.fetch-denied"
@@ -599,7 +615,7 @@ def test_a_template_that_asks_for_a_file_is_refused(attack: str) -> None:
 
 def test_a_character_without_a_glyph_is_an_error_and_can_be_spelled_out() -> None:
     paper: Any = day_paper()
-    paper["signature"]["opinion"] = "满意\U0001f600"
+    paper["signatures"][0]["opinion"] = "满意\U0001f600"
     with pytest.raises(Problem) as refused:
         made(paper)
     assert refused.value.code == "report.missing-glyph"

@@ -13,8 +13,7 @@ from sync.problems import Problem
 
 
 def test_cleos_signature_becomes_one_path_a_stroke() -> None:
-    signature = day_paper()["signature"]
-    assert signature is not None
+    (signature,) = day_paper()["signatures"]
     drawn = strokes.drawing(signature["strokes"]).decode()
     assert drawn.count("<path") == len(signature["strokes"])
     assert drawn == strokes.drawing(signature["strokes"]).decode()

@@ -387,18 +387,20 @@ def test_a_sealed_revision_is_a_file_and_one_that_is_not_is_none(visit, dana_des
     db.session.add(
         Report(
             id=mint_id(now), org_id=visit.org_id, visit_id=visit.id, token="t", revision=1,
+            name="dispatch-order",
             content_sha256="", sha256="", sealed_at=now, verdict="verified",
         )
     )  # fmt: skip
-    url = f"/desk/visits/{visit.id}/reports"
-    assert dana_desk.get(f"{url}/1").status_code == 404  # noted, but its file is gone
+    url = f"/desk/visits/{visit.id}/reports/1/dispatch-order"
+    assert dana_desk.get(url).status_code == 404  # noted, but its file is gone
     blobs.write(visit.org_id, f"reports/{visit.id}/1.pdf", b"%PDF-1.7")
-    answer = dana_desk.get(f"{url}/1")
+    answer = dana_desk.get(url)
     assert (answer.data, answer.mimetype) == (b"%PDF-1.7", "application/pdf")
-    assert "PG-1-1.pdf" in answer.headers["Content-Disposition"]
-    assert f'href="{url}/1"' in look(dana_desk, visit)
+    assert "PG-1-1-dispatch-order.pdf" in answer.headers["Content-Disposition"]
+    assert f'href="{url}"' in look(dana_desk, visit)
     blobs.write(visit.org_id, f"reports/{visit.id}/2.pdf", b"%PDF-1.7")
-    assert dana_desk.get(f"{url}/2").status_code == 404
+    for other in ("2/dispatch-order", "1/inspection-sheet", "1/no-such-paper", "1"):
+        assert dana_desk.get(f"/desk/visits/{visit.id}/reports/{other}").status_code == 404
 
 
 def test_a_contact_changed_after_the_signature_is_said(visit, place, erin, dana_desk, perform):
@@ -484,7 +486,7 @@ def test_the_office_only_looks_and_remembers_no_context(visit, dana_desk):
 # Who may
 
 
-PATHS = ("", "/photos/" + "a" * 64, "/reports/1", "/remarks")
+PATHS = ("", "/photos/" + "a" * 64, "/reports/1/dispatch-order", "/remarks")
 
 
 @pytest.mark.parametrize("path", PATHS)

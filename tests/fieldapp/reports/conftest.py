@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fieldapp import jobs, reports
+from fieldapp import jobs, keys
 from tests.fieldapp.reports.papers import measure
 from tests.phones import signature
 
@@ -15,7 +15,7 @@ def app(app, render_pool):
     app.config["PHOTO_PATIENCE_SECONDS"] = 0
     app.extensions["render_pool"] = render_pool
     with app.app_context():
-        reports.prepare_key(datetime.now(UTC))
+        keys.prepare_key(datetime.now(UTC))
     return app
 
 

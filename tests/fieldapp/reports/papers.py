@@ -8,23 +8,23 @@ import pikepdf
 from PIL import Image
 from sqlalchemy import select
 
-from fieldapp import blobs, reports
+from fieldapp import reports
 from fieldapp.models import Report, Visit, db
 from fieldapp.verify import verdict_of
-from sync import seal
+from sync.papers import DISPATCH_ORDER
+from sync.verdict import digest_of
 
 REFUSAL = {"reason": "disputes", "text": "it was dead before", "witness_name": "Mo Lin"}
 
 
-def papers(app, visit_id):
-    """(revision, PDF) of everything sealed for a visit; what is kept is what is registered."""
+def papers(app, visit_id, name=DISPATCH_ORDER):
+    """(revision, PDF) of every paper of a name; what is kept is what is registered."""
     with app.app_context():
         found = []
-        for row in db.session.scalars(
-            select(Report).where(Report.visit_id == visit_id).order_by(Report.revision)
-        ):
-            pdf = blobs.read(row.org_id, reports.paper_name(visit_id, row.revision))
-            assert seal.digest_of(pdf) == row.sha256
+        of_visit = (Report.visit_id == visit_id, Report.name == name)
+        for row in db.session.scalars(select(Report).where(*of_visit).order_by(Report.revision)):
+            pdf = reports.read_paper(row)
+            assert digest_of(pdf) == row.sha256
             found.append((row.revision, pdf))
         return found
 

@@ -8,7 +8,7 @@ import pytest
 
 from fieldapp import blobs, jobs
 from fieldapp.models import Blob, db
-from sync import seal
+from sync.verdict import digest_of
 from tests.fieldapp.reports.papers import (
     inside,
     newest_text,
@@ -55,7 +55,7 @@ def test_a_late_photo_is_named_first_and_completes_the_paper_later(app, visit, e
     assert pictures_in(second) == 1
     assert inside(second, "previous.pdf") == first
     told = json.loads(inside(second))
-    assert told["previous_sha256"] == seal.digest_of(first)
+    assert told["previous_sha256"] == digest_of(first)
     assert told["revision"] == 2
     assert (outcome(app, first), outcome(app, second)) == ("superseded", "genuine")
     work()

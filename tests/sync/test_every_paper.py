@@ -1,0 +1,156 @@
+"""What holds for every paper of the trade, in every language."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pikepdf
+import pymupdf
+import pytest
+import zxingcpp
+from PIL import Image
+
+from bench.papers import RARE_NAME, whole_paper
+from fieldapp.rendering import report_environment
+from sync import glyphs, report
+from sync.lint import lint
+from sync.papers import PAPERS, paper_named
+
+os.environ["FONTCONFIG_FILE"] = str(glyphs.FONTS_CONF)
+
+NAMES = [paper.name for paper in PAPERS]
+PRINTED: dict[str, tuple[str, ...]] = {
+    "dispatch-order": ("BAT-2602-044", "¥680.00", "同意报价", "电源模块"),
+    "replacement-notice": ("TH-20260310-001", "SP-WAH200-0007", "临时代替"),
+    "feedback-form": ("处理结果", "响应及时"),
+    "service-order": ("人工费", "¥240.00", "¥680.00", "FP-20260310-18"),
+    "warranty-record": ("BAT-2307-118", "BAT-2602-044", "保修期内"),
+    "inspection-sheet": ("蓄电池内阻", "38mΩ", "异常"),
+}
+"""What each paper is there for."""
+
+
+def made(paper: Any) -> bytes:
+    return report.render_report(paper, report_environment(paper["language"]))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def sheet(request: pytest.FixtureRequest) -> tuple[str, bytes]:
+    """A paper's name and its PDF in Chinese."""
+    return request.param, made(whole_paper(request.param))
+
+
+def told(command: list[str], pdf: bytes, folder: Path) -> str:
+    (folder / "paper.pdf").write_bytes(pdf)
+    done = subprocess.run([*command, str(folder / "paper.pdf")], capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+def text_of(pdf: bytes) -> str:
+    command = ["pdftotext", "-layout", "-", "-"]
+    done = subprocess.run(command, input=pdf, capture_output=True, check=True)
+    return re.sub(r"\s+", "", done.stdout.decode())
+
+
+def test_it_is_sound_pdf_a(sheet: tuple[str, bytes], tmp_path: Path) -> None:
+    assert list(lint(sheet[1])) == []
+    said = told(["qpdf", "--check"], sheet[1], tmp_path)
+    assert "No syntax or stream encoding errors found" in said
+
+
+def test_its_fonts_travel_along(sheet: tuple[str, bytes], tmp_path: Path) -> None:
+    rows = told(["pdffonts"], sheet[1], tmp_path).splitlines()[2:]
+    assert rows
+    assert all(re.search(r" yes +yes +yes +\d+ +\d+$", row) for row in rows), rows
+
+
+def test_it_says_what_it_is_for(sheet: tuple[str, bytes]) -> None:
+    name, pdf = sheet
+    text = text_of(pdf)
+    title = {"dispatch-order": "故障处理派工单", "replacement-notice": "故障处理备品替换通知"}
+    for words in (title.get(name, ""), "上海浦江文创园管理有限公司", "王丽", RARE_NAME, "1/"):
+        assert words in text
+    for words in PRINTED[name]:
+        assert words in text, words
+
+
+def test_its_code_leads_to_the_public_page(sheet: tuple[str, bytes]) -> None:
+    with pymupdf.open(stream=sheet[1]) as document:
+        pixels = document[0].get_pixmap(dpi=110)
+    page = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.samples)
+    assert [one.text for one in zxingcpp.read_barcodes(page)] == [
+        whole_paper(sheet[0])["verify_url"]
+    ]
+
+
+def test_two_renderers_show_the_same_ink(sheet: tuple[str, bytes]) -> None:
+    with pymupdf.open(stream=sheet[1]) as document:
+        pixels = document[0].get_pixmap(dpi=60)
+    one = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.samples)
+    drawn = subprocess.run(
+        ["pdftoppm", "-r", "60", "-png", "-f", "1", "-l", "1", "-singlefile", "-"],
+        input=sheet[1],
+        capture_output=True,
+        check=True,
+    )
+    inks = [sum(image.convert("L").histogram()[:128]) for image in
+            (one, Image.open(io.BytesIO(drawn.stdout)))]  # fmt: skip
+    assert min(inks) > 1000
+    assert 0.8 < inks[0] / inks[1] < 1.25
+
+
+def test_the_whole_signed_record_travels_in_it(sheet: tuple[str, bytes]) -> None:
+    with pikepdf.open(io.BytesIO(sheet[1])) as document:
+        data = document.attachments["visit.json"].get_file().read_bytes()
+    assert data == report.visit_json(whole_paper(sheet[0]))
+    assert data == report.visit_json(whole_paper("dispatch-order"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("language", ["en", "both"])
+def test_it_speaks_english_and_both(name: str, language: Any) -> None:
+    text = text_of(made(whole_paper(name, language)))
+    assert re.sub(r"\s+", "", paper_named(name).title) in text
+    chinese = "联系人" in text
+    assert chinese == (language == "both")
+
+
+@pytest.mark.parametrize("rows", [0, 7, 14, 21, 28, 200])
+@pytest.mark.parametrize("name", ["dispatch-order", "warranty-record"])
+def test_nothing_stands_alone_on_a_last_page(name: str, rows: int) -> None:
+    paper: Any = whole_paper(name)
+    swaps = [
+        {
+            "id": f"00000000-0000-7000-8000-{100 + number:012d}",
+            "kind": "swap",
+            "author": paper["snapshot"]["context"]["people"][0]["id"],
+            "wall_at": "2026-03-10T03:30:00Z",
+            "value": {
+                "part_name": f"探测器 {number}",
+                "removed_serial": f"DET-{number}",
+                "installed_serial": f"DET-N-{number}",
+                "fate": "scrap",
+            },
+        }
+        for number in range(rows)
+    ]
+    paper["snapshot"]["facts"]["entries"] += swaps
+    with pymupdf.open(stream=made(paper)) as document:
+        last = document[-1]
+        blocks = [block[4].strip() for block in last.get_text("blocks") if block[6] == 0]
+    # beside running head and foot: at least the signatures with a row of what they stand for
+    assert "".join(blocks).count("客户签字确认本行以上全部内容") <= 1
+    assert len([block for block in blocks if block]) >= 8, blocks
+
+
+def test_a_long_diagnosis_keeps_its_place() -> None:
+    paper: Any = whole_paper("dispatch-order")
+    for field in paper["snapshot"]["facts"]["fields"]:
+        if field["path"] == "diagnosis/text":
+            field["values"] = ["主机电源板犇穿，" * 500]
+    assert text_of(made(paper)).count("犇") == 500
