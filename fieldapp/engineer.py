@@ -130,7 +130,7 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
         findings = _unsigned(state, policy, posted) or others_first(state, policy.data, value)
     if not findings and kind["name"] == "consent":
         findings = _undecided(state, value, posted)
-    if findings and has_left and kind["policy"] == "sign":
+    if findings and has_left and _is_for_customer(kind):
         raise Problem("visit.not-found")  # not what the customer has on his screen
     if findings and not has_left:
         shown = write_form(fields, value, state["context"]["site"]["offsets"])

@@ -88,11 +88,11 @@ class Kind:
 PARAGRAPH = 4000
 """Longest paragraph in characters: what WeasyPrint lays out well below a second."""
 
-AMOUNT = 10**11
+AMOUNT = 10**10
 """Largest amount in minor units."""
 
-PIECES = 99_999
-"""Most pieces of one thing."""
+PIECES = 9_999
+"""Most pieces of one thing: pieces at that price stay far below what JavaScript counts exactly."""
 
 FIELD = ("engineer",)
 DESK = ("dispatcher", "manager")

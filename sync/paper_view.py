@@ -302,10 +302,12 @@ class PaperView:
             return f"{minor // 100}.{minor % 100:02}"
 
     def amount_of(self, charge: Mapping[str, Any]) -> int | None:
-        """What a charge costs in minor units; None when its numbers cannot be read."""
+        """What a charge costs in minor units; None when its numbers are none that a form takes."""
         quantity, price = charge["value"].get("quantity"), charge["value"].get("unit_price")
         if not _is_number(quantity) or not _is_number(price):
             return None
+        if not 0 < quantity <= catalogue.PIECES or price > catalogue.AMOUNT:
+            return None  # the page on which the customer signed leaves it out too
         return int(quantity) * int(price)
 
     def totals(self) -> dict[str, int]:

@@ -4,7 +4,7 @@ import pytest
 
 from sync.consent import agreed
 from tests.fieldapp.test_engineer import FORMS, STROKES, entry_id, hidden, post
-from tests.phones import state_of
+from tests.phones import at_desk, state_of
 
 
 @pytest.fixture
@@ -98,3 +98,34 @@ def test_the_costs_are_added_up_before_the_customer_signs(visit, client):
     post(client, visit, "charges", FORMS["charge"] | {"quantity": "1", "unit_price": "0.5"})
     for page in (f"/visits/{visit}", f"/visits/{visit}/signatures"):
         assert "¥240.50" in client.get(page).text
+
+
+@pytest.mark.parametrize("quantity", [2**53 - 1, 10_000, 0, -5, "2", None, [2]])
+def test_numbers_that_no_form_takes_are_shown_and_not_added(visit, client, erin_phone, quantity):
+    value = {"category": "labour", "text": "odd", "quantity": quantity, "unit_price": 2**53 - 1}
+    erin_phone.push(erin_phone.operation("charge", visit, value))
+    post(client, visit, "charges", FORMS["charge"])
+    for page in (f"/visits/{visit}", f"/visits/{visit}/signatures"):
+        answer = client.get(page)
+        assert answer.status_code == 200
+        assert '<strong class="amount">¥240.00</strong>' in answer.text
+
+
+def test_a_hundred_great_charges_still_make_a_page(visit, client, erin_phone):
+    value = {"category": "labour", "text": "x", "quantity": 9_999, "unit_price": 10**10}
+    erin_phone.push(*[erin_phone.operation("charge", visit, value) for _ in range(100)])
+    assert client.get(f"/visits/{visit}").status_code == 200
+
+
+def test_a_decision_on_a_visit_handed_over_meanwhile_is_kept_when_it_is_whole(
+    app, visit, client, dana, eli
+):
+    post(client, visit, "quotes", FORMS["quote"])
+    page = client.get(f"/visits/{visit}/consents").text
+    at_desk(app, dana, visit, ("assignment", {"engineer": eli.id}))
+    form = {"decision": "accepts", "name": "Cleo Ash", "strokes": STROKES}
+    assert post(client, visit, "consents", form).status_code == 404
+    assert consents(app, visit) == []
+    shown = {name: hidden(page, name) for name in ("quote", "agreed")}
+    assert post(client, visit, "consents", form | shown).status_code == 303
+    assert len(consents(app, visit)) == 1

@@ -144,7 +144,7 @@ def bad_fields():
             if type_ in ("text", "paragraph"):
                 yield kind, name, "\U0001f525", "field.glyph"
             if type_ == "count":
-                for text in ("0", "-1", "1.5", "two", "100000", "1234567890"):
+                for text in ("0", "-1", "1.5", "two", "10000", "1234567890"):
                     yield kind, name, text, "field.not-a-count"
             if type_ == "money":
                 for text in ("-1", "1,200", "¥12", "12.345", "much"):

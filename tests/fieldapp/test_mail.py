@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import select, update
 
-from fieldapp import jobs, keys, mail, postman
+from fieldapp import jobs, mail, postman
 from fieldapp.config import WrongSetting, read_settings
 from fieldapp.models import Contact, Mail, Organisation, Report, db
 from fieldapp.policies import load_policy
@@ -46,15 +46,10 @@ def certificate(tmp_path_factory):
     return make_certificate(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture
-def app(app, render_pool, certificate):
-    app.config.update(
-        PHOTO_PATIENCE_SECONDS=0, MAIL_FROM=SENDER, SMTP_CERTIFICATES=str(certificate[0])
-    )
-    app.extensions["render_pool"] = render_pool
-    with app.app_context():
-        keys.prepare_key(datetime.now(UTC))
-    return app
+@pytest.fixture(autouse=True)
+def office(sealing, certificate):
+    """Papers are sealed here, and go by a server that this certificate vouches for."""
+    sealing.config.update(MAIL_FROM=SENDER, SMTP_CERTIFICATES=str(certificate[0]))
 
 
 @pytest.fixture

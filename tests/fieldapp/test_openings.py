@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import delete, select
 
-from fieldapp import jobs, keys, reports
+from fieldapp import jobs, reports
 from fieldapp.ids import mint_id
 from fieldapp.models import Device, Report, Visit, db
 from sync import merge
@@ -209,17 +209,14 @@ def test_what_is_no_id_opens_nothing(erin, client_of):
 
 
 def test_the_paper_says_what_was_signed_and_the_number_that_came_later(
-    app, new, dana, erin_phone, visit, client_of, render_pool
+    app, new, dana, erin_phone, visit, client_of, sealing
 ):
-    app.config["PHOTO_PATIENCE_SECONDS"] = 0
     blank = erin_phone.pull()["blank"]["state"]
     first = erin_phone.operation("opening", new, OPENING)
     state = merge.fold([Received(read_operation(first), first["wall"])], new)
     signed = sign(state | {"context": blank["context"]}, CLEO)
     erin_phone.push(first, erin_phone.operation("signature", new, signed))
-    app.extensions["render_pool"] = render_pool
     with app.app_context():
-        keys.prepare_key(datetime.now(UTC))
         jobs.perform_waiting()
         assert db.session.scalars(select(Report)).all() == []  # it waits for its number
         number = db.session.get_one(Visit, visit).work_order.number

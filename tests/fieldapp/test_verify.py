@@ -25,17 +25,9 @@ from sync.verdict import digest_of
 from tests.phones import PAGE
 from tests.tampering import cut_off, flipped, stripped
 
-pytestmark = pytest.mark.usefixtures("fresh_limits")
+pytestmark = pytest.mark.usefixtures("fresh_limits", "sealing")
 
 CLEO = {"name": "Cleo Ash", "role": "contact", "opinion": "", "strokes": [[40, 90, 0, 70, 40, 60]]}
-
-
-@pytest.fixture
-def app(app, render_pool):
-    app.extensions["render_pool"] = render_pool
-    with app.app_context():
-        keys.prepare_key(datetime.now(UTC))
-    return app
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from sync.canonical import hash_of
 from sync.protocol import digest
 from sync.tables import journal, sync_clock, visit_scope
 from tests.simulator import naive
-from tests.simulator.phone import UNHEARD_OF
+from tests.simulator.store import UNHEARD_OF
 from tests.simulator.world import Violation, differences
 
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from fieldapp import blobs, intake, perform
 from sync import journal, merge, scope
 from tests.simulator.history import DAY, draw
-from tests.simulator.phone import Phone, Store
+from tests.simulator.phone import Phone
 from tests.simulator.play import a_server, databases, play
+from tests.simulator.store import Store
 
 
 def _event(name, **more):

@@ -1,7 +1,7 @@
-"""A phone: static/phone/store.js, sync.js, perform.js and visits.js in Python, function for function.
+"""A phone: static/phone/sync.js, perform.js and visits.js in Python, function for function.
 
 Everything a phone awaits is a ``yield`` here: between two of them another request, another tap or a
-crash may happen.  What one function of the store does happens at once, as its transaction does.
+crash may happen.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import copy
 import hashlib
 import json
 import random
-from dataclasses import dataclass, field
 
 from sync import catalogue
 from sync.canonical import canonical, hash_of, sha256
@@ -19,15 +18,12 @@ from sync.protocol import MEDIA_TYPE, PROTOCOL, digest
 from sync.snapshot import facts, frontier, snapshot_text
 from tests.simulator.overlay import overlay
 from tests.simulator.server import Answer
+from tests.simulator.store import UNHEARD_OF, Storage, Store
 
-DAY_MS = 24 * 60 * 60 * 1000
-KEEP_MS = 30 * DAY_MS
-UNSEEN_MS = DAY_MS
 BATCH = 3
 """Small, as the pieces are: a batch then ends within a history."""
 PIECE_BYTES = 48
 ENVELOPE_VERSION = 1
-UNHEARD_OF = 0
 DEVICE_ENDED = {"access.revoked": "revoked", "access.missing-device": "unknown"}
 STOPS = (401, 403, 429, 503)
 
@@ -51,178 +47,6 @@ def is_about(error):
 
 class Locked(Exception):
     """Nobody is signed in, or the phone does not hold the visit."""
-
-
-@dataclass
-class Database:
-    """One person's database.  Rows are replaced, never changed."""
-
-    outbox: dict = field(default_factory=dict)
-    visits: dict = field(default_factory=dict)
-    blobs: dict = field(default_factory=dict)
-    meta: dict = field(default_factory=dict)
-
-
-@dataclass
-class Storage:
-    """All that a browser keeps for us: it is evicted as a whole."""
-
-    settings: dict = field(default_factory=dict)
-    people: dict = field(default_factory=dict)
-
-    def of(self, person_id):
-        """The database of a person, made when it is first opened."""
-        return self.people.setdefault(person_id, Database())
-
-    @property
-    def rows(self):
-        """Every row of every outbox."""
-        return [row for database in self.people.values() for row in database.outbox.values()]
-
-
-class Store:
-    """store.js.  Each method is one transaction: it happens whole, or not at all."""
-
-    def __init__(self, phone):
-        self.phone = phone
-        self.storage = Storage()
-
-    def read_setting(self, key):
-        return self.storage.settings.get(key)
-
-    def write_setting(self, key, value):
-        self.storage.settings[key] = value
-
-    def read_meta(self, person_id, key):
-        return self.storage.of(person_id).meta.get(key)
-
-    def write_meta(self, person_id, notes):
-        self.storage.of(person_id).meta.update(notes)
-
-    def keep_operation(self, person_id, make, state=None):
-        database = self.storage.of(person_id)
-        meta = database.meta
-        counter = meta.get("counter", 0)
-        body = make(counter + 1, meta["device"], meta.get("skew", 0))
-        meta["counter"] = max(counter, body["n"])
-        row = {"id": body["id"], "visit": body["visit"], "n": body["n"], "body": body}
-        database.outbox[body["id"]] = row | {"state": "unsent"}
-        if state is not None:
-            opened = {"visit": body["visit"], "rev": UNHEARD_OF, "state": state}
-            database.visits[body["visit"]] = opened
-        return body
-
-    def start_device(self, person_id, device, credential, epoch, skew):
-        meta = self.storage.of(person_id).meta
-        earlier = meta.get("devices") or [last for last in [meta.get("device")] if last]
-        meta["devices"] = [*earlier, device]
-        meta |= {"device": device, "credential": credential, "skew": skew, "counter": 0}
-        meta |= {"epoch": meta.get("epoch") or epoch, "paused": ""}
-
-    def read_outbox(self, person_id, visit=None):
-        database = self.storage.of(person_id)
-        devices = {device: at for at, device in enumerate(database.meta.get("devices", ()))}
-        rows = [row for row in database.outbox.values() if visit in (None, row["visit"])]
-        return sorted(rows, key=lambda row: (devices.get(row["body"]["device"], -1), row["n"]))
-
-    def read_unsent(self, person_id):
-        rows = self.read_outbox(person_id)
-        unsent = [row for row in rows if row["state"] == "unsent"]
-        return unsent, self.read_unsent_photos(person_id)
-
-    def keep_receipts(self, person_id, receipts, notes):
-        database = self.storage.of(person_id)
-        for receipt in receipts:
-            row = database.outbox.get(receipt["id"])
-            if row and row["state"] == "unsent":
-                held = {"state": "held", "receipt": receipt, "at": notes["server_now"]}
-                database.outbox[row["id"]] = row | held
-        database.meta.update(notes)
-
-    def unsend_all(self, person_id):
-        database = self.storage.of(person_id)
-        for row in database.outbox.values():
-            database.outbox[row["id"]] = row | {"state": "unsent"}
-        photos = database.meta.get("photos", {})
-        database.meta["photos"] = {name: photo | {"sent": False} for name, photo in photos.items()}
-
-    def read_visits(self, person_id):
-        return list(self.storage.of(person_id).visits.values())
-
-    def read_visit(self, person_id, visit):
-        return self.storage.of(person_id).visits.get(visit)
-
-    def keep_pull(self, person_id, changed, removed, settled, notes):
-        database = self.storage.of(person_id)
-        for row in changed:
-            database.visits[row["visit"]] = row
-        for gone in removed:
-            row = database.visits.get(gone["visit"])
-            if row and not row.get("removed"):
-                left = {"removed": gone["reason"], "removed_at": notes["server_now"]}
-                database.visits[row["visit"]] = row | left
-        for id_ in settled:
-            row = database.outbox.get(id_)
-            visit = database.visits.get(row["visit"], {}) if row else {}
-            is_pulled = not visit.get("removed") and visit.get("rev") != UNHEARD_OF
-            if row and row["state"] == "held" and is_pulled:
-                database.outbox[id_] = row | {"state": "settled"}
-        database.meta.update(notes)
-
-    def tidy(self, person_id, open_):
-        database = self.storage.of(person_id)
-        photos = dict(database.meta.get("photos", {}))
-        now = database.meta.get("server_now", 0)  # the server's clock when it was last heard
-        operations = list(database.outbox.values())
-        waiting = waiting_visits(operations, photos.values())
-        here, working = set(), set()
-        for row in list(database.visits.values()):
-            visit = row["visit"]
-            is_gone = row.get("removed") and visit not in waiting and visit not in open_
-            if is_gone and row["removed_at"] < now - UNSEEN_MS:
-                del database.visits[visit]
-            else:
-                here.add(visit)
-            if not row.get("removed") and row["state"]["visit"]["status"] != "accepted":
-                working.add(visit)
-        for name, photo in list(photos.items()):
-            is_old = photo.get("sent_at", 0) <= now - KEEP_MS
-            if photo["sent"] and is_old and photo["visit"] not in waiting | working:
-                database.blobs.pop(name, None)
-                del photos[name]
-        database.meta["photos"] = photos
-        for row in operations:
-            is_held = row["state"] == "held" and row["visit"] not in here
-            is_done = row["state"] == "settled" or is_held
-            if is_done and row.get("at", 0) < now - KEEP_MS:
-                del database.outbox[row["id"]]
-
-    def keep_blob(self, person_id, blob):
-        database = self.storage.of(person_id)
-        photos = database.meta.get("photos", {})
-        if blob["sha256"] not in photos:
-            database.blobs[blob["sha256"]] = blob
-            new = {blob["sha256"]: {"visit": blob["visit"], "sent": False}}
-            database.meta["photos"] = photos | new
-
-    def read_blob(self, person_id, name):
-        return self.storage.of(person_id).blobs.get(name)
-
-    def read_unsent_photos(self, person_id):
-        photos = self.read_meta(person_id, "photos") or {}
-        return [(name, photo["visit"]) for name, photo in photos.items() if not photo["sent"]]
-
-    def mark_blob_sent(self, person_id, name):
-        meta = self.storage.of(person_id).meta
-        photos = meta.get("photos", {})
-        sent = {"sent": True, "sent_at": meta.get("server_now", 0)}
-        meta["photos"] = photos | {name: photos.get(name, {}) | sent}
-
-
-def waiting_visits(operations, photos):
-    """Ids of the visits of which something is still to be sent."""
-    rows = [row for row in operations if row["state"] == "unsent"]
-    return {item["visit"] for item in [*rows, *(p for p in photos if not p["sent"])]}
 
 
 def with_those_ahead(lacking, rows):

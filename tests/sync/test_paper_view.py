@@ -97,10 +97,12 @@ def test_charges_are_added_up_by_category() -> None:
 
 
 def test_a_charge_that_cannot_be_read_is_printed_and_not_added() -> None:
-    odd = [charge(n, unit_price=value) for n, value in enumerate(["12", None, -1, True, [1], 1.5])]
-    view = view_of(*odd, charge(9, unit_price=100))
+    prices = ["12", None, -1, True, [1], 1.5, 10**10 + 1]
+    odd = [charge(n, unit_price=value) for n, value in enumerate(prices)]
+    odd += [charge(n, quantity=value, unit_price=1) for n, value in enumerate([0, 10_000, "2"])]
+    view = view_of(*odd, charge(99, unit_price=100))
     assert view.total() == 200
-    assert [view.amount_of(one) for one in view.rows("charge")] == [*[None] * 6, 200]
+    assert [view.amount_of(one) for one in view.rows("charge")] == [*[None] * 10, 200]
 
 
 def test_a_currency_nobody_knows_stops_no_paper() -> None:
