@@ -30,6 +30,7 @@ def create_app(settings: Mapping[str, object] | None = None) -> Flask:
     """
     from fieldapp import (
         access,
+        by_link,
         customer,
         database,
         desk,
@@ -75,7 +76,7 @@ def create_app(settings: Mapping[str, object] | None = None) -> Flask:
     app.config["COMPRESS_MIMETYPES"] = COMPRESSED
     app.config["COMPRESS_ALGORITHM"] = ["br", "gzip"]  # brotli makes the worker smallest
     Compress(app)
-    for module in (engineer, desk, exchange, verify, customer, phone):
+    for module in (engineer, desk, exchange, verify, customer, by_link, phone):
         app.register_blueprint(module.bp)
 
     @app.after_request

@@ -29,7 +29,7 @@ _NOBODY = _hasher.hash(secrets.token_hex(8))
 
 CREDENTIAL_BYTES = 32
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-OPEN_BY_LINK = ("customer", "verify")
+OPEN_BY_LINK = ("by_link", "customer", "verify")
 """Pages that no session opens: whoever can make a browser post there can post there himself."""
 
 _WITH_REVOCATION = select(

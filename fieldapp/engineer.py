@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, current_app, g, redirect, request
+from flask import Blueprint, g, redirect, request
 from flask.typing import ResponseReturnValue
 
 from fieldapp import blobs, formats, pages
 from fieldapp.access import create_language, left_visit_for, needs, visit_for
 from fieldapp.forms import only_changed, read_heads, read_value, read_was, write_form
-from fieldapp.handover import sign
+from fieldapp.handover import new_token, seen_digest, sign, unsigned
 from fieldapp.ids import is_id, mint_id
 from fieldapp.languages import LANGUAGES, current_language
 from fieldapp.models import Visit, db
@@ -23,14 +23,13 @@ from fieldapp.perform import unit
 from fieldapp.policies import Policy
 from fieldapp.presentation import blank_visit, policy_of, present, visits_of
 from sync import catalogue
-from sync.canonical import canonical, sha256
+from sync.canonical import canonical
 from sync.consent import agreed, newest_quote
 from sync.glyphs import coverage
 from sync.merge import OPENING
-from sync.missing import WHICH, missing, others_first
+from sync.missing import WHICH, others_first
 from sync.operation import iso
 from sync.problems import Problem
-from sync.snapshot import facts, snapshot_text
 from sync.validate import validate
 
 bp = Blueprint("engineer", __name__)
@@ -127,7 +126,7 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     value = read_value(fields, posted, state["context"]["site"]["offsets"])
     findings = validate(fields, value, policy.choices(str(value.get("list", ""))), coverage())
     if not findings and kind["policy"] == "sign":
-        findings = _unsigned(state, policy, posted) or others_first(state, policy.data, value)
+        findings = unsigned(state, policy.data, posted) or others_first(state, policy.data, value)
     if not findings and kind["name"] == "consent":
         findings = _undecided(state, value, posted)
     if findings and has_left and _is_for_customer(kind):
@@ -140,6 +139,8 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
         value = sign(state, value, current_language())
     elif kind["name"] == "consent":
         value["agreed"] = agreed(state, value["quote"])
+    elif kind["name"] == "signature-request":
+        value["token"] = new_token()
     elif kind["policy"] in ("set", "correction"):
         value = only_changed(fields, value, posted)
     if kind["policy"] == "correction":
@@ -270,6 +271,8 @@ def _shown_first(kind: Mapping[str, Any], state: State) -> dict[str, Any]:
     value = {field["name"]: now for field in fields if field["default"] == "now"}
     which = request.args.get("list")
     value |= {field["name"]: newest_quote(state) for field in fields if field["default"] == "quote"}
+    contact = state["context"]["contact"]["name"]
+    value |= {field["name"]: contact for field in fields if field["default"] == "contact"}
     return value | ({WHICH.get(kind["name"], "list"): which} if which else {})
 
 
@@ -287,8 +290,7 @@ def _form_page(
         "heads": canonical(_heads(kind, state, about)),
         "was": canonical(was),
         "entry": about,
-        "seen": _seen(state) if kind["policy"] == "sign" else "",
-        "public_url": current_app.config["PUBLIC_URL"],
+        "seen": seen_digest(state) if kind["policy"] == "sign" else "",
         "agreed": agreed(state, form["quote"]) if kind["name"] == "consent" else "",
         "lang": _customers_language(state) if _is_for_customer(kind) else "",
     }
@@ -329,11 +331,6 @@ def _customers_language(state: State) -> str:
     return language if language in LANGUAGES else ""
 
 
-def _seen(state: State) -> str:
-    """The digest of what the hand-over page shows."""
-    return sha256(snapshot_text(facts(state, catalogue.ON_PAPER), state["context"]))
-
-
 def _undecided(
     state: State, value: Mapping[str, Any], posted: Mapping[str, list[str]]
 ) -> list[dict[str, str]]:
@@ -344,12 +341,3 @@ def _undecided(
     if posted.get("agreed") != [text]:
         return [{"field": "strokes", "code": "form.stale", "detail": ""}]
     return []
-
-
-def _unsigned(
-    state: State, policy: Policy, posted: Mapping[str, list[str]]
-) -> list[dict[str, str]]:
-    """A signature counts for what was on the screen: what changed meanwhile is shown first."""
-    if posted.get("seen") == [_seen(state)] and not missing(state, policy.data):
-        return []
-    return [{"field": "strokes", "code": "form.stale", "detail": ""}]

@@ -136,9 +136,7 @@ class Intake:
         """Whether the customer's own page performed this: no phone and no file speaks for him."""
         operation = item.operation
         is_ours = self.device is None and "operation.from-file" not in item.problems
-        return (
-            is_ours and operation.author == CUSTOMER and operation.kind in catalogue.FROM_CUSTOMER
-        )
+        return is_ours and operation.author == CUSTOMER and operation.kind in catalogue.BY_CUSTOMER
 
     def _incoming(
         self, operation: Operation, body: Any, problems: list[str], outcome: str

@@ -13,6 +13,7 @@ LANGUAGES = ("zh_CN", "en")
 """The first is the default."""
 
 PHONE = ("messages",)
+CUSTOMER = ("messages", "verify")
 SERVER = ("messages", "papers", "import", "desk", "verify")
 PAPER = ("messages", "papers", "report")
 """Catalogues by reader: the phone carries no more than its pages say; on the paper the same English

@@ -16,7 +16,15 @@ from flask.wrappers import Response
 from markupsafe import Markup
 
 from fieldapp import formats
-from fieldapp.languages import LANGUAGES, PHONE, SERVER, current_language, load_messages, texts
+from fieldapp.languages import (
+    CUSTOMER,
+    LANGUAGES,
+    PHONE,
+    SERVER,
+    current_language,
+    load_messages,
+    texts,
+)
 from fieldapp.offline.environment import shared_environment
 from fieldapp.offline.messages import fill, plural, singular
 from sync import catalogue, problems
@@ -39,6 +47,7 @@ def install(app: Flask) -> None:
     loader = jinja2.FileSystemLoader(folder("templates"))
     app.extensions["languages"] = messages
     app.extensions["shared_templates"] = shared_environment(loader, load_messages(*PHONE))
+    app.extensions["customer_templates"] = shared_environment(loader, load_messages(*CUSTOMER))
     app.jinja_loader = loader
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
@@ -148,8 +157,14 @@ def form_page(
 def frame(
     path: str, person: Mapping[str, str], policy: Mapping[str, Any], sync: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What every engineer's page is given."""
-    return {"path": path, "person": person, "policy": policy, "sync": sync}
+    """What every engineer's page is given; ``public_url`` is where customers open their pages."""
+    return {
+        "path": path,
+        "person": person,
+        "policy": policy,
+        "sync": sync,
+        "public_url": current_app.config["PUBLIC_URL"],
+    }
 
 
 def localised(language: str) -> dict[str, Any]:
@@ -190,6 +205,16 @@ def shared_page(template: str, arguments: Mapping[str, Any], status: int = 200) 
     language = arguments.get("lang") or current_language()
     html = environment.get_template(template).render(**dict(arguments) | localised(language))
     return make_response(html, status)
+
+
+def customer_page(template: str, arguments: Mapping[str, Any], status: int = 200) -> Response:
+    """A page behind a link that shows what the hand-over page shows, by the same templates.
+
+    Arguments win over what the renderer adds: a form may ask for less than the catalogue says.
+    """
+    environment = current_app.extensions["customer_templates"]
+    given = localised(current_language()) | dict(arguments)
+    return make_response(environment.get_template(template).render(**given), status)
 
 
 def server_page(template: str, **arguments: Any) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from fieldapp import blobs
 from fieldapp.context import context_of
+from fieldapp.intake import CUSTOMER
 from fieldapp.languages import LANGUAGES
 from fieldapp.models import Blob, Organisation, Visit, db
 from fieldapp.perform import received_of
@@ -196,6 +197,8 @@ def _signature(entry: Mapping[str, Any]) -> dict[str, Any]:
         "wall_at": entry["wall_at"],
         "digest": value["digest"] if isinstance(value["digest"], str) else "",
         "verdict": entry["verdict"],
+        # Only where it is so: what was sealed before there were links says the same as ever.
+        **({"by": "link"} if entry["author"] == CUSTOMER else {}),
     }
 
 

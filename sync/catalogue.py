@@ -48,7 +48,7 @@ class Field:
     ``limit`` is the greatest number of characters (of points for strokes, the greatest
     number itself for counts and money).  ``choices`` names a
     list of the policy pack.  ``default`` is ``"now"``, ``"quote"`` (the newest
-    quotation that stands) or empty.
+    quotation that stands), ``"contact"`` (the contact's name) or empty.
     """
 
     name: str
@@ -409,6 +409,18 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     Kind(
+        "signature-request",
+        "signature-requests",
+        N_("Signature by link"),
+        "add",
+        "never",
+        BOTH,
+        (
+            Field("name", "text", N_("Who is to sign"), True, 100, default="contact"),
+            Field("role", "choice", N_("Role"), True, choices="signatory_roles"),
+        ),
+    ),
+    Kind(
         "leaving",
         "leavings",
         N_("Leaving"),
@@ -554,6 +566,9 @@ ON_PAPER: dict[str, str] = {kind.name: kind.on_paper for kind in KINDS}
 
 FROM_CUSTOMER = tuple(kind.name for kind in KINDS if kind.roles == CUSTOMER)
 """What the customer says on the page behind the link: no work, and no concern of a phone."""
+
+BY_CUSTOMER = (*FROM_CUSTOMER, "signature")
+"""What the customer performs on a device of his own."""
 
 
 def kind_named(name: str) -> Kind:

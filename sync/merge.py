@@ -43,11 +43,11 @@ REOPENED = ("cancellation", "dismissal", "release", "resolution")
 OPENING = "opening"
 """An engineer begins a visit that the office knows nothing of: his until the desk assigns it."""
 
-NO_WORK = ("remark", "proposal", OPENING, *catalogue.FROM_CUSTOMER)
+NO_WORK = ("remark", "proposal", "signature-request", OPENING, *catalogue.FROM_CUSTOMER)
 """Entries on a cancelled visit that are no work on it."""
 
-NOT_FROM_FIELD = ("remark", *catalogue.FROM_CUSTOMER)
-"""Entries that nobody on site made: they say nothing of how far the work is."""
+NOT_FROM_FIELD = ("remark", "signature-request", *catalogue.FROM_CUSTOMER)
+"""Entries that nobody made by working on site: they say nothing of how far the work is."""
 
 UNCALLED = ("author.out-of-scope", "author.role", "visit.unknown")
 """Who opens a visit that is there already would get it by that: such an opening is left out."""

@@ -13,7 +13,7 @@ from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 from jinja2 import Environment
 
-from fieldapp.languages import PAPER, PHONE, SERVER
+from fieldapp.languages import CUSTOMER, PAPER, PHONE, SERVER
 from sync import catalogue, problems
 
 ROOT = Path(__file__).parent.parent
@@ -25,8 +25,10 @@ SAME_IN_BOTH = ("fieldapp",)
 READERS = [
     # which templates, which modules' N_, and the catalogues their reader has
     ("phone", ["engineer/*.html"], ["../sync/catalogue.py", "../sync/problems.py"], PHONE),
-    ("server", ["base.html", "problem.html", "auth/*.html", "verify/*.html", "desk/*.html"],
+    ("server", ["base.html", "problem.html", "auth/*.html", "verify/*.html", "sign/*.html", "desk/*.html"],
      ["../fieldapp/**/*.py", "../sync/papers.py"], SERVER),
+    ("customer", ["base.html", "sign/*.html", "engineer/_done.html", "engineer/_fields.html"], [],
+     CUSTOMER),
     ("paper", ["report/*.html"], ["../sync/catalogue.py", "../sync/papers.py"], PAPER),
 ]  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from flask import g
+from flask import current_app, g
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
@@ -20,7 +20,7 @@ from fieldapp.desk.flags import flags_of, quarantine_of
 from fieldapp.desk.opened import WORK_ORDERS, opening_of
 from fieldapp.desk.pages import WORKING, Words, desk_page, minutes_between
 from fieldapp.desk.seen import INBOX, Refused, Seen, refill, seen_of
-from fieldapp.desk.signatures import signatures_of
+from fieldapp.desk.signatures import asked_of, signatures_of
 from fieldapp.desk.timeline import text_at, timeline
 from fieldapp.forms import read_heads, read_was, write_form
 from fieldapp.models import Report, Visit, db
@@ -35,6 +35,7 @@ PERFORMED = (
     "appointments",
     "assignments",
     "remarks",
+    "signature-requests",
     "cancellations",
     "reviews",
     "voids",
@@ -67,6 +68,8 @@ def review_page(seen: Seen, refused: Refused | None, status: int) -> ResponseRet
         quarantine=quarantine_of(seen),
         conflicts=conflicts_of(seen, refused),
         signatures=signatures_of(seen),
+        asked=asked_of(seen),
+        public_url=current_app.config["PUBLIC_URL"],
         opening=opening_of(state),
         number=_number(refused),
         review=_review(state, words),

@@ -1,4 +1,4 @@
-"""The customer's signatures on a visit, and what changed at the office since."""
+"""The customer's signatures on a visit, what changed at the office since, and those asked for."""
 
 from __future__ import annotations
 
@@ -9,13 +9,31 @@ from typing import Any
 from sqlalchemy import Row
 
 from fieldapp.desk.seen import Seen
+from fieldapp.ids import is_token
+from fieldapp.intake import CUSTOMER
 from sync.canonical import canonical, sha256
+from sync.merge import standing_entries
 from sync.problems import Problem
 
 
 def signatures_of(seen: Seen) -> list[dict[str, Any]]:
     """Each signature, and which parts of the office's data changed since."""
     return [_signature(seen, entry) for entry in seen.state["signatures"]]
+
+
+def asked_of(seen: Seen) -> list[dict[str, str]]:
+    """Signatures asked for by link and not given yet: ``{name, role, author, at, path}``."""
+    given = {entry["value"]["token"] for entry in seen.state["signatures"]}
+    return [
+        {
+            "name": str(entry["value"].get("name") or "–"),
+            "role": seen.words.word("signatory_roles", str(entry["value"].get("role") or "")),
+            "path": f"/sign/{seen.visit.id}/{token}",
+        }
+        | seen.who(entry)
+        for entry in standing_entries(seen.state, "signature-request")
+        if is_token(token := entry["value"].get("token")) and token not in given
+    ]
 
 
 def _signature(seen: Seen, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,6 +47,7 @@ def _signature(seen: Seen, entry: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "entry": entry,
         "is_context_known": signed is not None,
+        "is_by_link": entry["author"] == CUSTOMER,
         "changed": changed,
         "contact_was": _contact_text(signed) if "contact" in changed else "",
     }

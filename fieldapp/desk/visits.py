@@ -15,6 +15,7 @@ from fieldapp.desk.review import review_page, stale_page
 from fieldapp.desk.seen import Refused, posted_form, refuse_stale, seen_of, writing
 from fieldapp.downloads import paper_response
 from fieldapp.forms import only_changed, read_heads, read_value
+from fieldapp.handover import new_token
 from fieldapp.models import Report, Visit, db
 from fieldapp.pages import CATALOGUE
 from sync import catalogue
@@ -29,7 +30,8 @@ def show_visit(visit_id: str) -> ResponseReturnValue:
 
 
 @bp.get("/visits/<visit_id>/<any(faults,appointments,assignments,remarks,cancellations,"
-        "reviews,voids,resolutions,dismissals,releases,reopenings):noun>")  # fmt: skip
+        "reviews,voids,'signature-requests',resolutions,dismissals,releases,"
+        "reopenings):noun>")  # fmt: skip
 @needs(*DESK)
 def show_entries(visit_id: str, noun: str) -> ResponseReturnValue:
     """The forms stand on the visit's own page."""
@@ -38,7 +40,7 @@ def show_entries(visit_id: str, noun: str) -> ResponseReturnValue:
 
 
 @bp.post("/visits/<visit_id>/<any(faults,appointments,assignments,remarks,cancellations,"
-         "reviews,voids):noun>")  # fmt: skip
+         "reviews,voids,'signature-requests'):noun>")  # fmt: skip
 @needs(*DESK)
 def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     """The office did something: one form, one operation.
@@ -61,6 +63,8 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
         return review_page(seen, refused, 422)
     if kind["policy"] == "set":
         value = only_changed(kind["fields"], value, posted)
+    if kind["name"] == "signature-request":
+        value["token"] = new_token()
     heads = read_heads(posted)
     try:
         with writing(seen) as opened:

@@ -12,7 +12,7 @@ JSON values in :attr:`Policy.data`:
 - ``calendars``: ``{name: {weekly: [[[opens, closes], …] × 7], exceptions: {day: [[opens, closes],
   …]}}}``, minutes after midnight;
 - ``paper_language``: ``contact`` (the contact's) or ``both``;
-- ``customer``: ``{page_days, sends_copies}``, the customer's page and copies by e-mail;
+- ``customer``: ``{page_days, sign_days, sends_copies}``, what customers reach by links and letters;
 - ``numbers``, ``warranty``, ``without_customer``, ``alternatives``, ``loaner_closed_by``.
 """
 
@@ -346,11 +346,12 @@ class _Reader:
 
     def customer(self) -> dict[str, Any]:
         table = self.get("customer", dict)
-        self.only("customer", table, {"page_days", "sends_copies"})
+        self.only("customer", table, {"page_days", "sign_days", "sends_copies"})
         if not isinstance(table.get("sends_copies"), bool):
             self.fail("customer.sends_copies", "must be true or false")
         return {
             "page_days": self.whole("customer.page_days", table.get("page_days")),
+            "sign_days": self.whole("customer.sign_days", table.get("sign_days")),
             "sends_copies": table["sends_copies"],
         }
 

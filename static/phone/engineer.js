@@ -4,10 +4,10 @@ import { canonical, sha256 } from "./canonical.js"
 import { agreed, newestQuote } from "./consent.js"
 import { day } from "./format.js"
 import { onlyChanged, readHeads, readValue, readWas, writeForm } from "./forms.js"
-import { catalogue, coverage, headers, messages, onPaper, publicUrl } from "./generated.js"
+import { catalogue, coverage, headers, messages, onPaper } from "./generated.js"
 import { missing, othersFirst, WHICH } from "./missing.js"
 import { currentLanguage, formPage, page, seeOther, syncPage, visitPage, visitsPage } from "./pages.js"
-import { newId, perform, sign } from "./perform.js"
+import { newId, newToken, perform, sign } from "./perform.js"
 import { Problem } from "./problem.js"
 import { get, post, put } from "./routes.js"
 import { facts, snapshotText } from "./snapshot.js"
@@ -113,6 +113,7 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
   }
   let heads = readHeads(posted)
   if (kind.name === "consent") value.agreed = agreed(state, value.quote)
+  if (kind.name === "signature-request") value.token = newToken()
   if (kind.policy === "sign") value = await sign(state, value, await currentLanguage())
   else if (["set", "correction"].includes(kind.policy)) value = onlyChanged(fields, value, posted)
   if (kind.policy === "correction") {
@@ -206,6 +207,8 @@ function shownFirst(kind, state, about) {
   const value = Object.fromEntries(timed.map(({ name }) => [name, now()]))
   const quoted = kind.fields.filter((field) => field.default === "quote")
   for (const { name } of quoted) value[name] = newestQuote(state)
+  const named = kind.fields.filter((field) => field.default === "contact")
+  for (const { name } of named) value[name] = state.context.contact.name
   const which = about.get("list")
   return which ? { ...value, [WHICH[kind.name] ?? "list"]: which } : value
 }
@@ -218,7 +221,6 @@ async function editPage(person, state, kind, about, form, was, findings, status 
     was: canonical(was),
     entry,
     seen: kind.policy === "sign" ? await seenOf(state) : "",
-    public_url: publicUrl,
     agreed: kind.name === "consent" ? agreed(state, form.quote) : "",
     lang: isForCustomer(kind) ? customersLanguage(state) : "",
   }

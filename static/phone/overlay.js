@@ -8,7 +8,7 @@
 import { canonical } from "./canonical.js"
 import { minutes as minutesBetween } from "./format.js"
 
-const NOT_FROM_FIELD = ["remark", "rating", "question"] // nobody on site made them
+const NOT_FROM_FIELD = ["remark", "signature-request", "rating", "question"] // no work on site
 const NO_WORK = ["proposal", "opening", ...NOT_FROM_FIELD] // no work on a cancelled visit
 const LAST_SECOND = 253_370_764_799 // 9998-12-31T23:59:59Z, the last that format.js can show
 

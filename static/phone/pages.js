@@ -1,7 +1,7 @@
 // @ts-check
 /** Arguments of the engineer's pages, as fieldapp/pages.py makes them, and their rendering. */
 import { count, clock, day, duration, localInput, moment, money, span, when } from "./format.js"
-import { catalogue, headers, messages, problems } from "./generated.js"
+import { catalogue, headers, messages, problems, publicUrl } from "./generated.js"
 import { missing, steps } from "./missing.js"
 import { render } from "./runtime.js"
 import { readSetting } from "./store.js"
@@ -58,7 +58,7 @@ export function problemPage(person, code) {
 }
 
 function frame(path, person, policy, sync) {
-  return { path, person, policy, sync }
+  return { path, person, policy, sync, public_url: publicUrl }
 }
 
 /** The page as an answer to the browser. */

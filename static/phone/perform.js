@@ -64,8 +64,13 @@ export async function sign(state, value, language) {
     digest: await sha256(text),
     context_sha256: await sha256(canonical(state.context)),
     language: state.context.contact.language || language,
-    token: hex(crypto.getRandomValues(new Uint8Array(16))),
+    token: newToken(),
   }
+}
+
+/** What a link names a work order or a request by: nobody can guess it. */
+export function newToken() {
+  return hex(crypto.getRandomValues(new Uint8Array(16)))
 }
 
 /** Whether `text` is an id as `newId` makes them. */

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from phone import Phone
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 from server import Server
 
 
@@ -27,3 +27,11 @@ def liqiang_phone(chromium: Browser, server: Server) -> Iterator[Phone]:
     phone.sign_in("liqiang")
     yield phone
     phone.close()
+
+
+@pytest.fixture
+def visitor(chromium: Browser) -> Iterator[Page]:
+    """A customer's own phone: a browser that nobody signed in to."""
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, locale="zh-CN")
+    yield context.new_page()
+    context.close()

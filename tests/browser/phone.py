@@ -126,19 +126,7 @@ class Phone:
 
     def draw(self) -> None:
         """Two strokes on the pad."""
-        pad = self.page.locator("[data-pad] canvas")
-        pad.scroll_into_view_if_needed()
-        box = pad.bounding_box()
-        assert box is not None
-        for start, end in (((0.1, 0.3), (0.5, 0.7)), ((0.5, 0.2), (0.9, 0.8))):
-            self.page.mouse.move(
-                box["x"] + box["width"] * start[0], box["y"] + box["height"] * start[1]
-            )
-            self.page.mouse.down()
-            self.page.mouse.move(
-                box["x"] + box["width"] * end[0], box["y"] + box["height"] * end[1], steps=12
-            )
-            self.page.mouse.up()
+        draw_on(self.page)
 
     def sees(self, text: str) -> None:
         """The text comes to be on the page."""
@@ -185,3 +173,18 @@ class Phone:
         """Put the phone away."""
         self.context.close()
         assert self.errors == []
+
+
+def draw_on(page: Page) -> None:
+    """Two strokes on the pad of ``page``."""
+    pad = page.locator("[data-pad] canvas")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    assert box is not None
+    for start, end in (((0.1, 0.3), (0.5, 0.7)), ((0.5, 0.2), (0.9, 0.8))):
+        page.mouse.move(box["x"] + box["width"] * start[0], box["y"] + box["height"] * start[1])
+        page.mouse.down()
+        page.mouse.move(
+            box["x"] + box["width"] * end[0], box["y"] + box["height"] * end[1], steps=12
+        )
+        page.mouse.up()

@@ -22,13 +22,13 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[depth]) for depth in (2, 1, 0)]
 
 from day import DISPATCHER, ENGINEER, OTHER, Day
-from phone import OPENING, Phone
+from phone import OPENING, Phone, draw_on
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from server import Server
 from sqlalchemy import func, select
 
 from fieldapp import reports
-from fieldapp.models import Report, db
+from fieldapp.models import Report, Visit, db
 from fieldapp.perform import unit
 from sync import catalogue
 from sync.protocol import MEDIA_TYPE, PROTOCOL
@@ -86,6 +86,7 @@ class Walk:
         yield from self._work(phone)
         phone.close()
         yield from self._verify()
+        yield from self._by_link()
         yield from self._desk()
 
     def _before(self) -> Walked:
@@ -156,6 +157,10 @@ class Walk:
         yield "handover-refused", page
         phone.open("/visits/sync")
         yield "sync", page
+        phone.record(visits["ready"], "signature-requests", name="王丽", role="contact")
+        expect(page.locator(".qr svg")).to_be_visible()
+        yield "visit-link-to-sign", page
+        phone.sync_now()
         yield from self._handed_over(phone)
         page.context.set_offline(True)
         self.server.stop()
@@ -261,6 +266,26 @@ class Walk:
                 with page.expect_navigation():  # else it is judged before its styles are here
                     page.click("main button")
                 yield f"verify-{name}", page
+
+    def _by_link(self) -> Walked:
+        """What who is to sign by link sees: not here yet, the pad, what is missing, thanks."""
+        visit = self.day.visits["ready"]
+        with self.server.office():
+            entries = db.session.get_one(Visit, visit).state["entries"]
+            asked = [entry for entry in entries if entry["kind"] == "signature-request"]
+            token = asked[-1]["value"]["token"]
+        with self._browsing() as page:
+            page.goto(f"{self.server.url}/sign/{visit}/{'0' * 32}")
+            yield "sign-not-here", page
+            page.goto(f"{self.server.url}/sign/{visit}/{token}")
+            yield "sign", page
+            page.click("button.save")
+            expect(page.locator(".finding").first).to_be_visible()
+            yield "sign-refused", page
+            draw_on(page)
+            with page.expect_navigation():
+                page.click("button.save")
+            yield "sign-thanks", page
 
     @contextmanager
     def _long_ago(self, token: str) -> Iterator[None]:

@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
-import time
 
-import pytest
-import zxingcpp
 from day import Day
 from desk import Desk
 from phone import Phone
-from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 from server import Server
+from visitor import look_until, scanned
 
 from sync.protocol import MEDIA_TYPE, PROTOCOL
-
-SEAL_SECONDS = 90
-
-
-@pytest.fixture
-def visitor(chromium: Browser):
-    """Her own phone: a browser that nobody signed in to."""
-    context: BrowserContext = chromium.new_context(
-        viewport={"width": 390, "height": 844}, locale="zh-CN"
-    )
-    yield context.new_page()
-    context.close()
-
-
-def scanned(page: Page) -> str:
-    """What another phone's camera reads off the screen."""
-    code = page.locator(".qr svg")
-    code.scroll_into_view_if_needed()
-    picture = Image.open(io.BytesIO(code.screenshot(caret="initial")))
-    (found,) = zxingcpp.read_barcodes(picture)
-    return str(found.text)
-
-
-def look_until(page: Page, url: str, text: str) -> None:
-    """Open the page again and again until it says ``text``."""
-    deadline = time.monotonic() + SEAL_SECONDS
-    page.goto(url)
-    while text not in page.locator("main").inner_text():
-        assert time.monotonic() < deadline, f"the page never said {text}"
-        page.wait_for_timeout(500)
-        page.goto(url)
 
 
 def test_a_link_from_the_cellar_tells_what_was_done_and_takes_a_word_back(

@@ -67,6 +67,7 @@ FORMS = {
     "note": {"text": "试机正常"},
     "outcome": {"result": "solved", "next_text": "none"},
     "refusal": {"reason": "absent", "text": "went home", "witness_name": "guard"},
+    "signature-request": {"name": "Cleo Ash", "role": "contact"},
     "leaving": {"next_text": "depot"},
     "proposal": {"text": "the gate is on Quay Road"},
 }
