@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from fieldapp.models.assets import Asset
 from fieldapp.models.base import Base, Key, UtcDateTime
 from fieldapp.models.customers import Contact, Customer, Site
+from fieldapp.models.papers import Hindrance
 from fieldapp.models.people import Person
 
 
@@ -107,6 +108,7 @@ class Visit(Base):
 
     work_order: Mapped[WorkOrder | None] = relationship()
     engineer: Mapped[Person | None] = relationship()
+    hindrance: Mapped[Hindrance | None] = relationship(viewonly=True)
 
 
 class Notice(Base):
