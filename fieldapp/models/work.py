@@ -103,6 +103,7 @@ class Visit(Base):
     rev: Mapped[int] = mapped_column(BigInteger, default=0)
     conflict_count: Mapped[int] = mapped_column(default=0)
     flag_count: Mapped[int] = mapped_column(default=0)
+    is_changed: Mapped[bool] = mapped_column(default=False)  # what the customer signed
     state: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     summary_text: Mapped[str] = mapped_column(Text, default="")  # what was wrong, one line
 

@@ -1,4 +1,4 @@
-"""What keeps the papers of a visit from being made."""
+"""What keeps the papers of a visit from being made, and what changed since they were signed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Add the table; whatever failed before is found again by the hourly sweep."""
+    """Add table and column.
+
+    Whatever failed before is found again by the hourly sweep, and a visit is marked as changed
+    when it is folded the next time: phones need not fetch all of them once more.
+    """
     op.create_table(
         "hindrance",
         sa.Column("visit_id", sa.String(length=36), nullable=False),
@@ -28,3 +32,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("visit_id", name="pk_hindrance"),
     )
     op.create_index("ix_hindrance_org_id", "hindrance", ["org_id"])
+    with op.batch_alter_table("visit") as table:
+        table.add_column(
+            sa.Column("is_changed", sa.Boolean(), nullable=False, server_default=sa.false())
+        )
+    with op.batch_alter_table("visit") as table:
+        table.alter_column("is_changed", server_default=None)
