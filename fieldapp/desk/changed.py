@@ -112,5 +112,5 @@ def _reason(seen: Seen, changes: list[Change]) -> str:
     named = dict.fromkeys(
         " · ".join(singular(words, one) for one in each.labels) for each in changes
     )
-    said = singular(words, REASON) % {"what": "; ".join(named)}
+    said = singular(words, REASON) % {"what": " / ".join(named)}
     return said[: kind_named("review").field("reason").limit]

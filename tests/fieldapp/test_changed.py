@@ -215,7 +215,7 @@ def test_dana_sends_the_visit_back_to_be_signed_again(
     desk, path = client_of(dana), f"/desk/visits/{signed}"
     fields = posted(page(desk, path))
     assert fields["reason"] == (
-        "This was changed after the customer signed: Diagnosis · Fault cause; Part swap · Serial "
+        "This was changed after the customer signed: Diagnosis · Fault cause / Part swap · Serial "
         "number installed. Please ask the customer to sign again."
     )
     answer = desk.post(f"{path}/reviews", data=fields, headers=PAGE)
