@@ -12,11 +12,11 @@ from pathlib import Path
 
 from cryptography import x509
 from flask import current_app
-from sqlalchemy import inspect, text
+from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from fieldapp import keys, migrations
-from fieldapp.models import db
+from fieldapp.models import Hindrance, db
 from sync import seal, seal_key
 from sync.glyphs import FONTS
 from sync.problems import Problem
@@ -50,9 +50,9 @@ class Finding:
 
 
 def examine(now: datetime) -> list[Finding]:
-    """Libraries, fonts, database, keys, timestamps and disk."""
+    """Libraries, fonts, database, papers, keys, timestamps and disk."""
     return [
-        *_libraries(), *_fonts(), *_database(), *_key(now), *_root(now), *_earlier(),
+        *_libraries(), *_fonts(), *_database(), *_papers(), *_key(now), *_root(now), *_earlier(),
         *_timestamps(), _disk(),
     ]  # fmt: skip
 
@@ -91,6 +91,26 @@ def _database() -> Iterator[Finding]:
         yield Finding(False, f"database {url} lacks {', '.join(missing)}: run fieldapp init")
     else:
         yield Finding(True, f"database {url}")
+
+
+def _papers() -> Iterator[Finding]:
+    try:
+        found = db.session.execute(
+            select(Hindrance.problem, func.count())
+            .group_by(Hindrance.problem)
+            .order_by(Hindrance.problem)
+        ).all()
+    except SQLAlchemyError:  # _database names what is wrong with the tables
+        db.session.rollback()
+        return
+    if not found:
+        yield Finding(True, "papers: none failed")
+    for problem, count in found:
+        yield Finding(
+            False,
+            f"visits whose newest paper could not be made ({problem}): {count}; "
+            "look at the board, mend the cause and try again there",
+        )
 
 
 def _key(now: datetime) -> Iterator[Finding]:

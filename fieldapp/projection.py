@@ -29,6 +29,7 @@ def project(unit: Unit, visit: Visit, state: State) -> list[Move]:
     visit.arrived_at = _time(state["visit"]["arrived_at"])
     visit.closed_at = _closed_at(visit.status, fields)
     visit.conflict_count = sum(1 for cell in fields.values() if cell["conflict"])
+    visit.is_changed = bool(state["visit"]["changes"])
     visit.flag_count = sum(1 for flag in state["flags"] if not flag["dismissed"])
     visit.summary_text = _line(
         _value(fields, "diagnosis/text") or _value(fields, "fault/text") or _reported(state)

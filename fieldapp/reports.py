@@ -11,9 +11,9 @@ from typing import Any
 
 from flask import current_app
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, TimeoutError
 
-from fieldapp import blobs, jobs, keys
+from fieldapp import blobs, hindrances, jobs, keys
 from fieldapp.database import begin_reading, begin_writing
 from fieldapp.ids import is_token, mint_id
 from fieldapp.letterhead import letterhead_of
@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 DUE_DAYS = 90
 """Papers sealed in these days are asked whether they are the newest; older ones hardly grow."""
+
+DATABASE_TROUBLE = (OperationalError, InterfaceError, TimeoutError)
+"""The database is busy, full or away: no visit's fault, and nothing can be noted there."""
 
 
 def pool() -> RenderPool:
@@ -68,9 +71,26 @@ def make_report(visit_id: str) -> list[Report]:
     They are due once the customer signed and every operation the signature covers is here, or
     once the engineer noted a refusal and left.  While photos are on their way a little patience
     spares the customer a second revision.  What was sealed and then withdrawn gets a revision that
-    says so.
+    says so.  What keeps a paper from being made is noted (``fieldapp.hindrances``) and stops
+    nobody else; only the database's own trouble is raised.
     """
     now = datetime.now(UTC)
+    if hindrances.is_left_alone(visit_id, now):
+        return []
+    try:
+        sealed = _make_report(visit_id, now)
+    except DATABASE_TROUBLE:
+        raise
+    except Exception as error:
+        db.session.rollback()
+        log.warning("no paper of visit %s: %s", visit_id, error, exc_info=error)
+        hindrances.note(visit_id, error, now)
+        return []
+    hindrances.clear(visit_id, now)
+    return sealed
+
+
+def _make_report(visit_id: str, now: datetime) -> list[Report]:
     begin_reading()  # the state and what was sealed of it are those of one moment
     visit = db.session.get(Visit, visit_id)
     if visit is None or visit.work_order is None or not visit.state:
@@ -96,7 +116,7 @@ def make_report(visit_id: str) -> list[Report]:
         if state == "shown"
     }
     if _make_missing(org_id, copies):
-        return make_report(visit_id)
+        return _make_report(visit_id, now)
     sealed = _seal(visit, content, content_sha256, list(earlier), copies, now)
     if sealed:
         with unit(org_id, now) as opened:
@@ -108,7 +128,7 @@ def find_due(now: datetime) -> list[str]:
     """Ids of visits whose paper may be missing or behind: the jobs of a crash are lost.
 
     Nothing was sealed although somebody signed or refused; or something that stands on paper, or a
-    photo, came after the newest seal.
+    photo, came after the newest seal.  Papers that failed are left alone until they are due again.
     """
     asked = select(journal.c.visit_id).where(
         journal.c.visit_id == Visit.id,
@@ -141,7 +161,7 @@ def find_due(now: datetime) -> list[str]:
         .group_by(Report.visit_id)
     )
     due.update(id_ for id_, sealed_at, at in photos_here if at is not None and at >= sealed_at)
-    return sorted(due)
+    return sorted(due - hindrances.left_alone(now))
 
 
 def make_print_copy(org_id: str, name: str) -> None:

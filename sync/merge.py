@@ -14,6 +14,7 @@ from typing import Any
 
 from sync import catalogue
 from sync.canonical import canonical
+from sync.changed import changes
 from sync.decisions import doubts
 from sync.operation import Received, by_code_unit, iso
 
@@ -144,6 +145,7 @@ def derive(state: State) -> State:
     visit["downtime_minutes"] = minutes
     visit["downtime_open"] = still_down
     visit["status"] = _status(state, of_kind, standing, signed)
+    visit["changes"] = changes(state)
     return state
 
 
@@ -371,7 +373,7 @@ class _Folder:
         unseen = set(candidates) - self.superseded[path] or set(candidates)
         heads = sorted(unseen, key=by_code_unit)
         sides = sorted(
-            (self._side(path, id_) | {"over": self._over(path, id_)} for id_ in heads),
+            (self._side(path, id_) | self._settled(path, id_) for id_ in heads),
             key=lambda side: (side["at"], by_code_unit(side["operation"])),
         )
         differ = len(sides) > 1 and len({canonical(side["value"]) for side in sides}) > 1
@@ -388,21 +390,30 @@ class _Folder:
     def _side(self, path: str, id_: str) -> dict[str, Any]:
         return {"operation": id_, "value": self.cells[path][id_]} | _who(self.by_id[id_])
 
-    def _over(self, path: str, id_: str) -> list[dict[str, Any]]:
-        """What lost by the resolution ``id_``, earlier resolutions looked through."""
+    def _settled(self, path: str, id_: str) -> dict[str, Any]:
+        """What the resolution ``id_`` decided, earlier resolutions looked through.
+
+        ``over`` is what lost by it; ``chose`` names the operations whose value it took, and is
+        absent when there are none, as with every other operation.
+        """
         candidates = self.cells[path]
         lost: dict[str, dict[str, Any]] = {}
+        chosen: set[str] = set()
         ahead, passed = [id_], set()
         while ahead:
             operation = self.by_id[ahead.pop()].operation
             if operation.id in passed:
                 continue
             passed.add(operation.id)
+            is_same = canonical(candidates[operation.id]) == canonical(candidates[id_])
+            if is_same and operation.id != id_:
+                chosen.add(operation.id)
             if operation.kind == "resolution":
                 ahead += [seen for seen in operation.supersedes.get(path, ()) if seen in candidates]
-            elif canonical(candidates[operation.id]) != canonical(candidates[id_]):
+            elif not is_same:
                 lost[operation.id] = self._side(path, operation.id)
-        return sorted(lost.values(), key=lambda side: (side["at"], by_code_unit(side["operation"])))
+        over = sorted(lost.values(), key=lambda side: (side["at"], by_code_unit(side["operation"])))
+        return {"over": over} | ({"chose": sorted(chosen, key=by_code_unit)} if chosen else {})
 
     def _is_on_paper(self, path: str) -> bool:
         """Whether a path of a cell is printed: a correction is where its entry is."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sync.changed import ENGINEER
 from sync.merge import OPENING, standing_entries
 
 WHICH = {"step": "list", "signature": "role", "photo": "slot"}
@@ -17,7 +18,8 @@ WHICH = {"step": "list", "signature": "role", "photo": "slot"}
 def steps(state: Mapping[str, Any], policy: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The steps of the visit's job type in the policy's order, each with ``done``.
 
-    An unknown job type has no steps.
+    An unknown job type has no steps.  After a change of what was signed no signature of the
+    customer's side is done any more.
     """
     job = policy["job_types"].get(_job_type(state))
     if job is None:
@@ -78,7 +80,10 @@ def _without_customer(state: Mapping[str, Any], policy: Mapping[str, Any]) -> bo
 
 
 def _is_done(state: Mapping[str, Any], policy: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
-    if _stands(state, step["kind"], step["list"]):
+    is_again = step["kind"] == "signature" and step["list"] != ENGINEER
+    if not (is_again and state["visit"].get("changes")) and _stands(
+        state, step["kind"], step["list"]
+    ):
         return True
     others = policy["alternatives"].get(step["kind"], [])
     return any(_stands(state, kind, "") for kind in others)

@@ -285,7 +285,7 @@ def histories() -> list[tuple[list[Body], list[Body]]]:
 
 
 def office(held: list[Body], new: list[Body]) -> State:
-    """The office's state of all of it, but for who lost by a resolution among ``new``.
+    """The office's state of all of it, but for what a resolution among ``new`` decided.
 
     Phones settle no conflicts, so theirs do not say it.
     """
@@ -295,7 +295,8 @@ def office(held: list[Body], new: list[Body]) -> State:
         for side in cell["sides"]:
             if side["operation"] in settled:
                 side["over"] = []
-    return state
+                side.pop("chose", None)
+    return derive(state)
 
 
 def test_what_erin_wrote_last_looks_on_her_phone_as_it_will_at_the_office(
@@ -353,4 +354,7 @@ def test_the_histories_reach_every_status_and_hold_what_is_hard(
     assert any(void["after"] for entry in entries for void in entry["voids"])
     assert any(cell["conflict"] for cell in cells)
     assert any(cell["after"] for cell in cells)
+    assert {bool(state["visit"]["changes"]) for state in states if state["signatures"]} == {
+        True, False,
+    }  # fmt: skip
     assert any(state["visit"]["downtime_minutes"] for state in states)

@@ -1,6 +1,7 @@
 """``/desk…``: dispatchers see the day, open work, review the synced visits and settle conflicts."""
 
 from fieldapp.desk import (
+    attempts,
     board,
     customers,
     decisions,
@@ -15,6 +16,7 @@ from fieldapp.desk import (
 from fieldapp.desk.pages import bp
 
 __all__ = [
+    "attempts",
     "board",
     "bp",
     "customers",

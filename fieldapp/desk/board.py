@@ -38,7 +38,7 @@ SOON = timedelta(minutes=30)
 """How long before a promise falls due the board points at it."""
 
 WAITING_DAYS = 14
-"""How far back the board looks for visits that wait for their review."""
+"""How far back the board looks for visits that wait for somebody."""
 
 FRESH_SECONDS = 60
 """Longest time a board is shown unchanged: "heard 5 min ago" moves although no visit does."""
@@ -82,8 +82,8 @@ class Column:
 class Board:
     """The day: ``seen`` is what the page's poll carries back.
 
-    ``waiting`` are visits of earlier days to be reviewed, ``unknown`` those that a phone reported
-    and the office has no work order for.
+    ``waiting`` are visits of earlier days to be reviewed, to be signed again or without their
+    papers, ``unknown`` those that a phone reported and the office has no work order for.
     """
 
     day: date
@@ -145,7 +145,12 @@ def board_of(organisation: Organisation, day: date | None, now: datetime) -> Boa
             and_(
                 Visit.appointment_at >= start_at - timedelta(days=WAITING_DAYS),
                 Visit.appointment_at < start_at,
-                or_(Visit.status == "under-review", Visit.status.in_(UNDER_WAY)),
+                or_(
+                    Visit.status == "under-review",
+                    Visit.status.in_(UNDER_WAY),
+                    Visit.is_changed,
+                    Visit.hindrance.has(),
+                ),
             ),
         ),
     )
@@ -277,6 +282,7 @@ def _visits(org_id: str, condition: ColumnElement[bool]) -> list[Visit]:
             .options(
                 defer(Visit.state),
                 joinedload(Visit.engineer),
+                joinedload(Visit.hindrance),
                 order.joinedload(ServiceRequest.customer),
                 order.joinedload(ServiceRequest.site),
             )

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from fieldapp.access import desk_visit_for
 from fieldapp.desk.assignments import holding_of
 from fieldapp.desk.board import first_arrivals, promise_of
+from fieldapp.desk.changed import changed_of
 from fieldapp.desk.conflicts import conflicts_of, entered_text
 from fieldapp.desk.copies import copies_of
 from fieldapp.desk.feedback import ratings_of
@@ -70,6 +71,7 @@ def review_page(seen: Seen, refused: Refused | None, status: int) -> ResponseRet
         signatures=signatures_of(seen),
         asked=asked_of(seen),
         public_url=current_app.config["PUBLIC_URL"],
+        changed=changed_of(seen),
         opening=opening_of(state),
         number=_number(refused),
         review=_review(state, words),

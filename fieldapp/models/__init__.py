@@ -4,7 +4,7 @@ from fieldapp.models.assets import Asset, Part, VanStock
 from fieldapp.models.base import Base, db
 from fieldapp.models.customers import Contact, Customer, Site
 from fieldapp.models.mail import Mail
-from fieldapp.models.papers import Blob, BlobReference, Report, ReportFile
+from fieldapp.models.papers import Blob, BlobReference, Hindrance, Report, ReportFile
 from fieldapp.models.people import Device, Organisation, Person
 from fieldapp.models.work import Notice, ServiceRequest, Visit, WorkOrder
 
@@ -16,6 +16,7 @@ __all__ = [
     "Contact",
     "Customer",
     "Device",
+    "Hindrance",
     "Mail",
     "Notice",
     "Organisation",

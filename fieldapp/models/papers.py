@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint, case
+from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint, case
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fieldapp.models.base import Base, Key, UtcDateTime
@@ -79,6 +79,26 @@ class ReportFile(Base):
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     report_id: Mapped[str] = mapped_column(ForeignKey("report.id"), index=True)
     org_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"))
+
+
+class Hindrance(Base):
+    """What keeps the papers of a visit from being made; there is none once they are.
+
+    ``problem`` is a code of ``sync.problems`` and ``args`` fill its sentence.  ``tries`` counts the
+    failures since something new came.  The last one began at ``tried_at``, in ``release`` of
+    fieldapp; the next is due at ``next_at``, or waits for something new when that is None.
+    """
+
+    __tablename__ = "hindrance"
+
+    visit_id: Mapped[str] = mapped_column(ForeignKey("visit.id"), primary_key=True)
+    org_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"), index=True)
+    problem: Mapped[str] = mapped_column(String(60))
+    args: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    tries: Mapped[int] = mapped_column(default=0)
+    release: Mapped[str] = mapped_column(String(40))
+    tried_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    next_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 PLACE = case({paper.name: place for place, paper in enumerate(PAPERS)}, value=Report.name)

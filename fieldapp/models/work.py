@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from fieldapp.models.assets import Asset
 from fieldapp.models.base import Base, Key, UtcDateTime
 from fieldapp.models.customers import Contact, Customer, Site
+from fieldapp.models.papers import Hindrance
 from fieldapp.models.people import Person
 
 
@@ -102,11 +103,13 @@ class Visit(Base):
     rev: Mapped[int] = mapped_column(BigInteger, default=0)
     conflict_count: Mapped[int] = mapped_column(default=0)
     flag_count: Mapped[int] = mapped_column(default=0)
+    is_changed: Mapped[bool] = mapped_column(default=False)  # what the customer signed
     state: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     summary_text: Mapped[str] = mapped_column(Text, default="")  # what was wrong, one line
 
     work_order: Mapped[WorkOrder | None] = relationship()
     engineer: Mapped[Person | None] = relationship()
+    hindrance: Mapped[Hindrance | None] = relationship(viewonly=True)
 
 
 class Notice(Base):

@@ -4,11 +4,14 @@
  * Twin of sync/missing.py, cases in tests/vectors/missing.json.
  */
 
+import { ENGINEER } from "./changed.js"
+
 /** The field that tells entries of a kind apart, where a policy asks for one of several. */
 export const WHICH = { step: "list", signature: "role", photo: "slot" }
 
 /**
- * The steps of the visit's job type in the policy's order, each with `done`.
+ * The steps of the visit's job type in the policy's order, each with `done`. After a change of
+ * what was signed no signature of the customer's side is done any more.
  * @param {any} state
  * @param {any} policy
  */
@@ -71,7 +74,8 @@ function withoutCustomer(state, policy) {
 }
 
 function isDone(state, policy, step) {
-  if (stands(state, step.kind, step.list)) return true
+  const isAgain = step.kind === "signature" && step.list !== ENGINEER
+  if (!(isAgain && state.visit.changes?.length) && stands(state, step.kind, step.list)) return true
   const others = Object.hasOwn(policy.alternatives, step.kind) ? policy.alternatives[step.kind] : []
   return others.some((kind) => stands(state, kind, ""))
 }

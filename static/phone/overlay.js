@@ -6,6 +6,7 @@
  * author saw, and whatever else stands beside them is a conflict that both sides show.
  */
 import { canonical } from "./canonical.js"
+import { changes } from "./changed.js"
 import { minutes as minutesBetween } from "./format.js"
 
 const NOT_FROM_FIELD = ["remark", "signature-request", "rating", "question"] // no work on site
@@ -50,6 +51,7 @@ export function derive(state) {
   visit.downtime_minutes = minutes
   visit.downtime_open = stillDown
   visit.status = status(state, standing, ofKind)
+  visit.changes = changes(state)
   return state
 }
 

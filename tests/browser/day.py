@@ -16,13 +16,14 @@ from PIL import Image
 from server import Server
 from sqlalchemy import select
 
-from fieldapp import blobs
+from fieldapp import blobs, hindrances
 from fieldapp.handover import sign
 from fieldapp.importing import import_directory
 from fieldapp.models import Person, Visit, WorkOrder, db
 from fieldapp.perform import unit
 from fieldapp.presentation import present
 from sync.operation import iso
+from sync.problems import Problem
 
 ZONE = ZoneInfo("Asia/Shanghai")
 ENGINEER, OTHER, DISPATCHER, MANAGER = "liqiang", "zhoukai", "chen", "fang"
@@ -57,6 +58,8 @@ _ORDERS: dict[str, dict[str, str]] = {
                  "asset_serial": "WSD20-2506-00733"},
     "long": {"customer": "KH900", "site": "ZD900", "contact": "LX900", "asset_serial": "",
              "fault_text": LONG_TEXT, "fault_location": LONG_WORD},
+    "changed": {"customer": "KH002", "site": "ZD003", "contact": "LX003",
+                "asset_serial": "WAH100-2309-00052"},
 }  # fmt: skip
 _PLACES = {
     "customers": "code,name\nKH900,长三角一体化示范区（上海）跨境电子商务与现代物流产业发展集团股份有限公司\n",
@@ -123,18 +126,19 @@ class Day:
         self.does("return", -300, "assignment", {"engineer": self.engineer.id}, self.dispatcher)
         for name in ("on-site", "conflict", "ready", "signed", "sent-back", "accepted"):
             self._arrive(name)
-        for name in ("unsigned", "long"):
+        for name in ("unsigned", "long", "changed"):
             self._arrive(name)
-        for name in ("ready", "signed", "sent-back", "accepted", "unsigned", "long"):
+        for name in ("ready", "signed", "sent-back", "accepted", "unsigned", "long", "changed"):
             self._work(name)
         self._quarrel()
-        for name in ("signed", "sent-back", "accepted"):
+        for name in ("signed", "sent-back", "accepted", "changed"):
             self._sign(name)
+        self._change()
         self.does("signed", -20, "note", {"text": "钥匙已交还保安室"})
         reason = {"reason": "checked", "text": "", "witness_name": "保安 老周"}
         self.does("unsigned", -30, "refusal", reason | {"reason": "disputes",
                   "text": "客户认为停机时间应从到场算起，要求先与公司核对。"})  # fmt: skip
-        for name in ("sent-back", "accepted"):
+        for name in ("sent-back", "accepted", "changed"):
             self.does(name, -25, "leaving", {"next_text": "青浦恒达物流园"})
         self.does("accepted", -10, "review", {"verdict": "accepted", "reason": ""}, self.manager)
         self.does("sent-back", -10, "review", {
@@ -213,6 +217,18 @@ class Day:
         self.does("conflict", -100, "downtime", {"event": "start", "at": self._iso(-100)})
         self.does("conflict", -90, "remark", {"text": "王丽说报警接收机也在蜂鸣，请一并查看。"},
                   self.dispatcher)  # fmt: skip
+
+    def _change(self) -> None:
+        """What was signed is changed, and the paper that would say so cannot be made."""
+        visit = db.session.get_one(Visit, self.visits["changed"])
+        entries = {entry["kind"]: entry["id"] for entry in visit.state["entries"]}
+        path = f"entries/{entries['swap']}/installed_serial"
+        self.does("changed", -50, "correction", {path: "BAT-2606-0813"}, None,
+                  {path: [entries["swap"]]})  # fmt: skip
+        self.does("changed", -49, "diagnosis", {"text": "蓄电池与充电电路均已老化。"})
+        self.does("changed", -48, "void", {"entry": entries["photo"], "reason": "拍错设备"})
+        later = self.now + timedelta(seconds=1)  # than the photo
+        hindrances.note(visit.id, Problem("report.lint", rule="fonts: 𬭚"), later)
 
     def _sign(self, name: str) -> None:
         at = self.now - timedelta(minutes=60)

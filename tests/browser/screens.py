@@ -41,7 +41,7 @@ TEN_YEARS = timedelta(days=3653)
 
 LISTS = ("conduct", "closing")
 VISITS = ("planned", "on-site", "conflict", "ready", "signed", "sent-back", "cancelled", "accepted",
-          "unsigned", "return", "long")  # fmt: skip
+          "unsigned", "return", "long", "changed")  # fmt: skip
 FORMS = [kind.noun for kind in catalogue.KINDS if "engineer" in kind.roles]
 ABOUT_AN_ENTRY = ("voids", "corrections")
 NEVER_REFUSED = ("leavings",)
@@ -310,6 +310,7 @@ class Walk:
                 ("desk-inbox", "/desk/inbox"),
                 ("desk-visit", f"/desk/visits/{self.day.visits['conflict']}"),
                 ("desk-visit-signed", f"/desk/visits/{self.day.visits['signed']}"),
+                ("desk-visit-changed", f"/desk/visits/{self.day.visits['changed']}"),
                 ("desk-phones", "/desk/phones"),
                 ("desk-import", "/desk/phones/import"),
             ):

@@ -126,6 +126,11 @@ def made_of(value: Any) -> dict[str, Any]:
     fields["appointment/at"] = cell("2026-03-10T02:50:00Z")
     signature = entry_of("signature", 90, dict.fromkeys(
         ("name", "role", "opinion", "strokes", "token", "digest", "language"), value))  # fmt: skip
+    state["visit"]["changes"] = [
+        {"kind": kind, "entry": "", "field": field}
+        for kind in ("fault", "swap", "teleport")
+        for field in ("", "text", "fate", text_of(value))
+    ]
     state["signatures"] = [signature | {"verdict": "mismatch", "frontier": []}]
     flags = [
         {"code": each.code, "operation": "op", "dismissed": None, "args": {
