@@ -270,6 +270,8 @@ def _shown_first(kind: Mapping[str, Any], state: State) -> dict[str, Any]:
     value = {field["name"]: now for field in fields if field["default"] == "now"}
     which = request.args.get("list")
     value |= {field["name"]: newest_quote(state) for field in fields if field["default"] == "quote"}
+    if kind["policy"] == "sign" and request.args.get("name"):
+        value["name"] = request.args["name"]
     return value | ({WHICH.get(kind["name"], "list"): which} if which else {})
 
 

@@ -148,6 +148,10 @@ class PaperView:
         said: dict[str, Any] = self._clean({name: value.get(name) for name in names})
         return {name: text if isinstance(text, str) else "" for name, text in said.items()}
 
+    def refusals(self) -> list[dict[str, Any]]:
+        """Who would not sign: the refusal that stands for the signature, or those beside some."""
+        return [self.refusal] if self.refusal else [one["value"] for one in self.rows("refusal")]
+
     def opening(self) -> dict[str, Any]:
         """What was said where the visit was opened; all empty when it had a work order."""
         openings = self._sections.get("opening", [])

@@ -206,6 +206,7 @@ function shownFirst(kind, state, about) {
   const value = Object.fromEntries(timed.map(({ name }) => [name, now()]))
   const quoted = kind.fields.filter((field) => field.default === "quote")
   for (const { name } of quoted) value[name] = newestQuote(state)
+  if (kind.policy === "sign" && about.get("name")) value.name = about.get("name")
   const which = about.get("list")
   return which ? { ...value, [WHICH[kind.name] ?? "list"]: which } : value
 }
