@@ -255,6 +255,19 @@ def test_a_paper_of_its_trade_speaks_every_language(name: str, language: Any) ->
     assert list(lint(made(trade_paper(name, language)))) == []
 
 
+@pytest.mark.parametrize("length", range(420, 960, 60))
+def test_a_row_is_not_torn_from_its_text_at_the_foot_of_a_page(length: int) -> None:
+    paper: Any = whole_paper("warranty-record", "en")
+    for field in paper["snapshot"]["facts"]["fields"]:
+        if field["path"] == "diagnosis/text":
+            field["values"] = ["主机电源板击穿，无输出。" * (length // 12)]
+    with pymupdf.open(stream=made(paper)) as document:
+        pages = [re.sub(r"\s", "", page.get_text()) for page in document]
+    (measures,) = [page for page in pages if "Concretemeasurestaken" in page]
+    assert "拆下故障主机" in measures
+    assert "备机的使用注意事项" in measures
+
+
 def test_a_long_diagnosis_keeps_its_place() -> None:
     paper: Any = whole_paper("dispatch-order")
     for field in paper["snapshot"]["facts"]["fields"]:
