@@ -273,6 +273,8 @@ def _shown_first(kind: Mapping[str, Any], state: State) -> dict[str, Any]:
     value |= {field["name"]: newest_quote(state) for field in fields if field["default"] == "quote"}
     contact = state["context"]["contact"]["name"]
     value |= {field["name"]: contact for field in fields if field["default"] == "contact"}
+    if kind["policy"] == "sign" and request.args.get("name"):
+        value["name"] = request.args["name"]
     return value | ({WHICH.get(kind["name"], "list"): which} if which else {})
 
 

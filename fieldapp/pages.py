@@ -28,7 +28,7 @@ from fieldapp.languages import (
 from fieldapp.offline.environment import shared_environment
 from fieldapp.offline.messages import fill, plural, singular
 from sync import catalogue, problems
-from sync.missing import missing, steps
+from sync.missing import missing, steps, to_sign
 
 State = dict[str, Any]
 
@@ -122,6 +122,7 @@ def visit_page(
         | {
             "steps": steps(state, policy),
             "missing": missing(state, policy),
+            "to_sign": to_sign(state, policy),
         }
     )
 
@@ -149,6 +150,7 @@ def form_page(
             "findings": {finding["field"]: finding for finding in findings},
             "missing": missing(state, policy),
             "steps": steps(state, policy),
+            "to_sign": to_sign(state, policy),
             **more,
         }
     )

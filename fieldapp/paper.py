@@ -21,7 +21,7 @@ from fieldapp.policies import load_policy
 from sync import merge
 from sync.canonical import canonical
 from sync.catalogue import ON_PAPER
-from sync.missing import steps
+from sync.missing import to_sign
 from sync.operation import Received
 from sync.papers import BOTH
 from sync.problems import Problem
@@ -114,8 +114,8 @@ def _is_to_be_signed(visit: Visit) -> bool:
     if visit.state["visit"]["left_at"]:
         return False
     owner = db.session.get_one(Organisation, visit.org_id)
-    asked = steps(visit.state | {"context": _context(visit)}, load_policy(owner.policy).data)
-    return any(step["kind"] == "signature" and not step["done"] for step in asked)
+    state = visit.state | {"context": _context(visit)}
+    return bool(to_sign(state, load_policy(owner.policy).data))
 
 
 def _covers(own: Mapping[str, Any], snapshot: Mapping[str, Any]) -> str:

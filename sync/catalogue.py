@@ -269,6 +269,25 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     Kind(
+        "training",
+        "trainings",
+        N_("Training"),
+        "add",
+        "signed",
+        FIELD,
+        (
+            Field("text", "paragraph", N_("What was taught"), True, 1000),
+            Field(
+                "names",
+                "paragraph",
+                N_("Who was trained"),
+                True,
+                2000,
+                hint=N_("One name a line. Everybody named here signs."),
+            ),
+        ),
+    ),
+    Kind(
         "reading",
         "readings",
         N_("Reading"),

@@ -37,6 +37,9 @@ LINES = 120
 LINE_COST = 40
 """What a line end costs of TEXT: an almost empty line takes the place of a full one."""
 
+TALL = 300
+"""A row of more characters may go over two pages; a shorter one stays whole."""
+
 TEXT = 60_000
 """Most characters of user text on one paper: about two seconds of layout, some 40 pages."""
 
@@ -147,6 +150,14 @@ class PaperView:
         names = [field.name for field in catalogue.kind_named("refusal").fields]
         said: dict[str, Any] = self._clean({name: value.get(name) for name in names})
         return {name: text if isinstance(text, str) else "" for name, text in said.items()}
+
+    def refusals(self) -> list[dict[str, Any]]:
+        """Who would not sign: the refusal that stands for the signature, or those beside some."""
+        return [self.refusal] if self.refusal else [one["value"] for one in self.rows("refusal")]
+
+    def is_tall(self, *texts: str | None) -> bool:
+        """Whether a row that says ``texts`` may go over two pages."""
+        return sum(len(text) + LINE_COST * text.count("\n") for text in texts if text) > TALL
 
     def opening(self) -> dict[str, Any]:
         """What was said where the visit was opened; all empty when it had a work order."""

@@ -42,6 +42,8 @@ PAPERS: tuple[PaperKind, ...] = (
     PaperKind("service-order", N_("Repair service order")),
     PaperKind("warranty-record", N_("Warranty repair record"), ("swap",)),
     PaperKind("inspection-sheet", N_("Inspection sheet")),
+    PaperKind("implementation-sheet", N_("Implementation sheet")),
+    PaperKind("acceptance-list", N_("Acceptance list"), ("training",)),
 )
 
 _BY_NAME = {paper.name: paper for paper in PAPERS}

@@ -7,7 +7,9 @@ JSON values in :attr:`Policy.data`:
   ``job_types`` is one of them;
 - ``checklists``: ``{name: [{key, zh, en}, …]}``; their titles are the list ``checklists``;
 - ``job_types``: ``{key: {zh, en, papers: [name, …], signs_last, steps: [{kind,
-  list, needed}, …]}}``; a step's ``list`` is one check-list, signatory role or photo slot;
+  list, needed, when, each}, …]}}``; a step's ``list`` is one check-list, signatory role or photo
+  slot; it is needed only while an entry of the kind ``when`` stands, if that is not empty; of a
+  signature ``each`` is the kind whose entries name everybody who signs in that role;
 - ``targets``: ``[{name, words {zh, en}, start, stop, minutes, calendar, level, distance}, …]``;
 - ``calendars``: ``{name: {weekly: [[[opens, closes], …] × 7], exceptions: {day: [[opens, closes],
   …]}}}``, minutes after midnight;
@@ -42,6 +44,11 @@ STOPS = ("contacted", "arrived", "solved", "running")
 NUMBERED = ("request", "work_order", "notice")
 WHICH_LISTS = {"step": "checklists", "signature": "signatory_roles", "photo": "photo_slots"}
 """Where the words are of what a step asks for in particular: a check-list, a role, a slot."""
+
+NAMING = tuple(
+    kind.name for kind in catalogue.KINDS if any(field.name == "names" for field in kind.fields)
+)
+"""The kinds of which a policy can say that everybody they name signs."""
 
 EXTRA_LISTS = ("checklists", "distances", "exclusions")
 """Lists that no field of the catalogue offers, but pages and imports do."""
@@ -297,7 +304,7 @@ class _Reader:
     def step(self, key: str, step: Any) -> dict[str, str]:
         if not isinstance(step, dict):
             self.fail(key, "must be a table")
-        self.only(key, step, {"kind", "list", "needed"})
+        self.only(key, step, {"kind", "list", "needed", "when", "each"})
         kind = step.get("kind")
         if not isinstance(kind, str) or not catalogue.is_known(kind):
             self.fail(f"{key}.kind", f"{kind!r} is not in the catalogue")
@@ -307,7 +314,29 @@ class _Reader:
         elif list_:
             self.fail(f"{key}.list", f"one {kind} is like another")
         needed = self.one_of(f"{key}.needed", step.get("needed"), NEEDED)
-        return {"kind": str(kind), "list": list_, "needed": needed}
+        return {
+            "kind": str(kind),
+            "list": list_,
+            "needed": needed,
+            "when": self.condition(f"{key}.when", step),
+            "each": self.named_by(f"{key}.each", step),
+        }
+
+    def condition(self, key: str, step: Mapping[str, Any]) -> str:
+        when = step.get("when", "")
+        if when and not catalogue.is_known(str(when)):
+            self.fail(key, f"{when!r} is not in the catalogue")
+        if when and step["needed"] == "never":
+            self.fail(key, "what is never needed has no condition")
+        return str(when)
+
+    def named_by(self, key: str, step: Mapping[str, Any]) -> str:
+        each = step.get("each", "")
+        if each and each not in NAMING:
+            self.fail(key, f"{each!r} names nobody")
+        if each and not (step["kind"] == "signature" and step.get("list")):
+            self.fail(key, "is asked for of signatures in one role")
+        return str(each)
 
     def alternatives(self) -> dict[str, list[str]]:
         table = self.get("alternatives", dict)

@@ -209,6 +209,7 @@ function shownFirst(kind, state, about) {
   for (const { name } of quoted) value[name] = newestQuote(state)
   const named = kind.fields.filter((field) => field.default === "contact")
   for (const { name } of named) value[name] = state.context.contact.name
+  if (kind.policy === "sign" && about.get("name")) value.name = about.get("name")
   const which = about.get("list")
   return which ? { ...value, [WHICH[kind.name] ?? "list"]: which } : value
 }

@@ -9,9 +9,15 @@ import { ENGINEER } from "./changed.js"
 /** The field that tells entries of a kind apart, where a policy asks for one of several. */
 export const WHICH = { step: "list", signature: "role", photo: "slot" }
 
+/** What stands between the names of a list: they are asked for one a line. */
+const APART = /[\n、，；;]/
+/** What makes no other name of a name. */
+const UNHEARD = /[ \t\u00a0\u3000]/g
+
 /**
- * The steps of the visit's job type in the policy's order, each with `done`. After a change of
- * what was signed no signature of the customer's side is done any more.
+ * The steps of the visit's job type in the policy's order, each with `done`. A step with a `when`
+ * is needed only while an entry of that kind stands. After a change of what was signed no signature
+ * of the customer's side is done any more.
  * @param {any} state
  * @param {any} policy
  */
@@ -20,6 +26,7 @@ export function steps(state, policy) {
   if (!Object.hasOwn(policy.job_types, jobType)) return []
   return policy.job_types[jobType].steps.map((step) => ({
     ...step,
+    needed: neededOf(state, step),
     done: isDone(state, policy, step),
   }))
 }
@@ -42,6 +49,21 @@ export function missing(state, policy) {
 }
 
 /**
+ * Who must still sign, in the policy's order, as `{list, name}`: a role and a person's name, which
+ * is empty where the policy asks for somebody in that role, whoever it is.
+ * @param {any} state
+ * @param {any} policy
+ */
+export function toSign(state, policy) {
+  return steps(state, policy)
+    .filter((step) => step.kind === "signature" && step.needed !== "never" && !step.done)
+    .flatMap((step) => {
+      const names = unsigned(state, step)
+      return (names.length ? names : [""]).map((name) => ({ list: step.list, name }))
+    })
+}
+
+/**
  * What keeps `signature` from being given now: who signs last waits for all who must sign.
  * @param {any} state
  * @param {any} policy
@@ -52,9 +74,7 @@ export function othersFirst(state, policy, signature) {
   const job = Object.hasOwn(policy.job_types, jobType) ? policy.job_types[jobType] : {}
   const last = job.signs_last ?? ""
   if (!last || signature.role !== last) return []
-  const waits = steps(state, policy).some(
-    (step) => step.kind === "signature" && step.list !== last && !step.done,
-  )
+  const waits = toSign(state, policy).some((one) => one.list !== last)
   return waits ? [{ field: "role", code: "signature.others-first", detail: "" }] : []
 }
 
@@ -73,9 +93,15 @@ function withoutCustomer(state, policy) {
   return arrivals.length > 0 && policy.without_customer.includes(arrivals.at(-1).value.outcome)
 }
 
+function neededOf(state, step) {
+  // a phone may hold a pack that knows of no conditions
+  return step.when && !stands(state, step.when, "") ? "never" : step.needed
+}
+
 function isDone(state, policy, step) {
-  const isAgain = step.kind === "signature" && step.list !== ENGINEER
-  if (!(isAgain && state.visit.changes?.length) && stands(state, step.kind, step.list)) return true
+  const isAgain = step.kind === "signature" && step.list !== ENGINEER && state.visit.changes?.length
+  const isThere = stands(state, step.kind, step.list) && !unsigned(state, step).length
+  if (isThere && !isAgain) return true
   const others = Object.hasOwn(policy.alternatives, step.kind) ? policy.alternatives[step.kind] : []
   return others.some((kind) => stands(state, kind, ""))
 }
@@ -88,4 +114,42 @@ function stands(state, kind, list) {
       entry.voids.length === 0 &&
       (!list || entry.value[WHICH[kind] ?? "list"] === list),
   )
+}
+
+/**
+ * The names that entries of the kind `each` of a step give, whose signature is missing. Two of one
+ * name in an entry are two people.
+ */
+function unsigned(state, step) {
+  if (!step.each) return []
+  const given = state.signatures
+    .filter(({ voids, value }) => !voids.length && value.role === step.list)
+    .map(({ value }) => value.name)
+  const signed = new Set(numbered(given).map(([key]) => key))
+  const asked = new Map()
+  const entries = state.entries.filter(({ kind, voids }) => kind === step.each && !voids.length)
+  for (const { value } of entries) {
+    const names = typeof value.names === "string" ? value.names.split(APART) : []
+    for (const [key, name] of numbered(names)) if (!asked.has(key)) asked.set(key, name)
+  }
+  return [...asked].filter(([key]) => !signed.has(key)).map(([, name]) => name)
+}
+
+/** Each name with a key: how it is heard, and the how manieth of that name it is. */
+function numbered(names) {
+  const count = new Map()
+  const found = []
+  for (const name of names) {
+    const heard = typeof name === "string" ? small(name.replace(UNHEARD, "")) : ""
+    if (!heard) continue
+    count.set(heard, (count.get(heard) ?? 0) + 1)
+    const shown = name.replace(/^[ \t\u00a0\u3000]+|[ \t\u00a0\u3000]+$/g, "")
+    found.push([`${heard} ${count.get(heard)}`, shown])
+  }
+  return found
+}
+
+/** Only A to Z: what else is a small letter differs between browsers. */
+function small(text) {
+  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 }

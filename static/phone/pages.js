@@ -2,7 +2,7 @@
 /** Arguments of the engineer's pages, as fieldapp/pages.py makes them, and their rendering. */
 import { count, clock, day, duration, localInput, moment, money, span, when } from "./format.js"
 import { catalogue, headers, messages, problems, publicUrl } from "./generated.js"
-import { missing, steps } from "./missing.js"
+import { missing, steps, toSign } from "./missing.js"
 import { render } from "./runtime.js"
 import { readSetting } from "./store.js"
 import { templates } from "./templates.js"
@@ -36,6 +36,7 @@ export function visitPage(person, state, policy) {
     ...state,
     steps: steps(state, policy),
     missing: missing(state, policy),
+    to_sign: toSign(state, policy),
   }
 }
 
@@ -48,6 +49,7 @@ export function formPage(person, state, policy, kind, form, findings, more) {
     findings: Object.fromEntries(findings.map((finding) => [finding.field, finding])),
     missing: missing(state, policy),
     steps: steps(state, policy),
+    to_sign: toSign(state, policy),
     ...more,
   }
 }

@@ -405,17 +405,88 @@ def test_both_sides_make_the_same_bytes_of_every_page(
     flask.state = state
     hold(phone_page, state)
     phone_page.evaluate("(language) => phone.writeSetting('language', language)", language)
-    asked = list(requests_of(state))
-    by_phone = phone_page.evaluate(OPEN, asked)
+    assert "\n".join(apart(phone_page, flask, list(requests_of(state)), language)) == ""
+
+
+def apart(page: Page, flask: Flask, asked: list[Any], language: str) -> list[str]:
+    """The requests that the two sides answer differently, each with where the pages part."""
+    by_phone = page.evaluate(OPEN, asked)
     wrong = []
     for (method, path, form), (phone_status, phone_html) in zip(asked, by_phone, strict=True):
         status, html = flask.open(method, path, form, language)
         if status not in (200, 422):
             wrong.append(f"{method} {path}: {status} {html}")
         elif [status, without_now(html)] != [phone_status, without_now(phone_html)]:
-            apart = difference(html, phone_html)
-            wrong.append(f"{method} {path}: {status} {phone_status} {apart}")
-    assert "\n".join(wrong) == ""
+            where = difference(html, phone_html)
+            wrong.append(f"{method} {path}: {status} {phone_status} {where}")
+    return wrong
+
+
+@pytest.fixture
+def software_house(flask: Flask, phone_page: Page) -> Iterator[None]:
+    """Both sides work by the policy of an organisation that trains people."""
+    keep = "([person, policy]) => phone.writeMeta(person.id, {policy})"
+    before = flask.policy
+    flask.policy = load_policy("software")
+    phone_page.evaluate(keep, [ERIN, flask.policy.data])
+    yield
+    flask.policy = before
+    phone_page.evaluate(keep, [ERIN, before.data])
+
+
+def trained(names: Any, signed: int) -> dict[str, Any]:
+    """A training of ``names``, everything done but the signatures; ``signed`` of three have."""
+    state: dict[str, Any] = copy.deepcopy(VECTOR["state"])
+    state.pop("missing")
+    state["context"]["work_order"]["job_type"] = "training"
+    state["people"][ERIN["id"]] = ERIN["name"]
+    done: list[tuple[str, dict[str, Any]]] = [
+        ("arrival", {"outcome": "present"}), ("training", {"text": "x", "names": names}),
+        ("step", {"list": "training", "done": ["practised"]}), ("measure", {"text": "x"}),
+    ]  # fmt: skip
+    entries = [entry_of(kind, number, value) for number, (kind, value) in enumerate(done)]
+    signatures = [
+        entry_of("signature", 90 + number, dict.fromkeys(("opinion", "strokes", "token", "digest"), "")
+                 | {"role": "trainee", "name": name, "language": "en"})
+        | {"verdict": "verified", "frontier": []}
+        for number, name in enumerate(["吴芳", "Bo Ng", "<b>丁磊</b>"][:signed])
+    ]  # fmt: skip
+    fields = {"outcome/result": cell("trained")}
+    return state | {"entries": entries, "signatures": signatures, "fields": fields, "flags": []}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_both_sides_ask_everybody_who_was_trained(
+    language: str, phone_page: Page, flask: Flask, software_house: None
+):
+    phone_page.evaluate("(language) => phone.writeSetting('language', language)", language)
+    names = "吴芳\nbo  ng\n<b>丁磊</b>"
+    for number, left in enumerate([["吴芳", "bo  ng", "&lt;b&gt;丁磊&lt;/b&gt;"],
+                                   ["bo  ng", "&lt;b&gt;丁磊&lt;/b&gt;"],
+                                   ["&lt;b&gt;丁磊&lt;/b&gt;"], []]):  # fmt: skip
+        state = trained(names, number)
+        state["context"]["contact"]["language"] = language
+        flask.state = state
+        hold(phone_page, state)
+        visit = state["visit"]["id"]
+        page = f"/visits/{visit}/signatures"
+        form = {"role": ["responsible"], "name": ["x"], "strokes": ["[[0,0,0,1,1,1]]"]}
+        seen = flask.open("GET", f"{page}?list=responsible", None, language)[1]
+        form |= {"seen": re.findall(r'name="seen" value="([0-9a-f]+)"', seen)}
+        asked: list[Any] = [
+            ("GET", f"/visits/{visit}", None), ("GET", page, None),
+            ("GET", f"{page}?list=trainee&name=%3Ci%3E%E9%92%B1", None),
+        ]  # fmt: skip
+        if left:  # otherwise it would be signed
+            asked.append(("POST", page, form))
+            status, html = flask.open("POST", page, form, language)
+            assert status == 422
+            assert all(f"{name}</a>\n" in html for name in left)
+        assert apart(phone_page, flask, asked, language) == []
+    for names in HOSTILE.values():
+        flask.state = trained(names, 2)
+        hold(phone_page, flask.state)
+        assert apart(phone_page, flask, asked[:3], language) == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

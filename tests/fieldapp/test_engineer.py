@@ -53,6 +53,7 @@ FORMS = {
         "told_text": "back on Friday",
     },
     "take-back": {"loaner_serial": "SP-1", "refitted_serial": "WAH200-C1", "test_result": "passed"},
+    "training": {"text": "stock taking", "names": "吴芳\n钱伟"},
     "reading": {"item": "supply voltage", "value": "13.6", "unit": "V", "verdict": "normal"},
     "backup-statement": {"statement": "done", "name": "Cleo Ash"},
     "quote": {"text": "a new board", "amount": "680.50", "warranty_text": "three months"},

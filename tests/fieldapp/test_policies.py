@@ -13,7 +13,7 @@ import pytest
 from fieldapp.policies import EXTRA_LISTS, FOLDER, PolicyError, load_policy, read_policy
 from sync import catalogue
 from sync.canonical import canonical
-from sync.missing import WHICH, missing, others_first, steps
+from sync.missing import WHICH, missing, others_first, steps, to_sign
 from sync.papers import DISPATCH_ORDER, paper_named, papers_of
 from sync.sla import due_at
 
@@ -67,7 +67,7 @@ def done(policy, job_type):
     return [
         (step["kind"], {WHICH[step["kind"]]: step["list"]} if step["list"] else {})
         for step in policy.steps(job_type)
-        if step["needed"] == "signature"
+        if step["needed"] == "signature" and not step["when"]
     ]
 
 
@@ -233,17 +233,20 @@ def test_a_repair_asks_for_what_the_paper_needs(alarm):
     needed = [
         step["list"] or step["kind"]
         for step in alarm.steps("repair")
-        if step["needed"] == "signature"
+        if step["needed"] == "signature" and not step["when"]
     ]
     assert needed == [
         "arrival", "conduct", "identification", "diagnosis", "measure", "closing", "outcome",
     ]  # fmt: skip
-    assert alarm.steps("repair")[0] == {"kind": "departure", "list": "", "needed": "never"}
+    assert alarm.steps("repair")[0] == {
+        "kind": "departure", "list": "", "needed": "never", "when": "", "each": "",
+    }  # fmt: skip
     assert alarm.steps("no-such-job") == []
 
 
 def test_a_return_asks_for_the_take_back(alarm):
-    assert {"kind": "take-back", "list": "", "needed": "signature"} in alarm.steps("return")
+    needed = [step["kind"] for step in alarm.steps("return") if step["needed"] == "signature"]
+    assert "take-back" in needed
 
 
 @pytest.mark.parametrize(
@@ -318,14 +321,61 @@ def test_a_machine_that_breaks_down_on_a_holiday_is_answered_on_the_day_worked_a
     assert f"{worked:%m-%d %H:%M}" == "10-10 10:30"
 
 
+TRAINED = ("training", {"names": "吴芳\n钱伟\n丁磊"})
+TRAINEES = [("signature", {"role": "trainee", "name": name}) for name in ("吴芳", "钱伟", "丁磊")]
+
+
 @pytest.mark.parametrize("job_type", ["implementation", "training"])
-def test_the_responsible_person_signs_after_the_trainees(software, job_type):
-    work = done(software, job_type)
+def test_the_responsible_person_signs_after_all_the_trainees(software, job_type):
     responsible = {"role": "responsible"}
-    (finding,) = others_first(state_of(job_type, *work), software.data, responsible)
-    assert (finding["field"], finding["code"]) == ("role", "signature.others-first")
-    trained = state_of(job_type, *work, ("signature", {"role": "trainee"}))
-    assert others_first(trained, software.data, responsible) == []
+    for count in range(4):
+        state = state_of(job_type, *done(software, job_type), TRAINED, *TRAINEES[:count])
+        missing_names = [one["name"] for one in to_sign(state, software.data)]
+        assert missing_names == [*["吴芳", "钱伟", "丁磊"][count:], ""]
+        found = [one["code"] for one in others_first(state, software.data, responsible)]
+        assert found == (["signature.others-first"] if count < 3 else [])
+
+
+@pytest.mark.parametrize("job_type", ["implementation", "training"])
+def test_a_refusal_stands_in_place_of_every_trainee(software, job_type):
+    state = state_of(job_type, *done(software, job_type), TRAINED, TRAINEES[0], ("refusal", {}))
+    assert to_sign(state, software.data) == []
+
+
+def test_an_implementation_yields_its_sheet_and_an_acceptance_list_where_somebody_was_trained(
+    software,
+):
+    papers = software.papers("implementation")
+    trained = {"entries": [{"kind": "arrival"}, {"kind": "training"}]}
+    sheets = ["implementation-sheet", "acceptance-list", "feedback-form"]
+    assert papers_of(papers, trained) == sheets
+    assert papers_of(papers, {"entries": []}) == ["implementation-sheet", "feedback-form"]
+    assert papers_of(software.papers("training"), trained) == ["acceptance-list", "feedback-form"]
+    installed = {"entries": [{"kind": "arrival"}]}
+    assert papers_of(software.papers("installation"), installed) == ["implementation-sheet"]
+
+
+CHARGED = [job for job in JOBS if "charge" in kinds_of(load_policy(job[0]), job[1])]
+
+
+def test_every_pack_charges_somewhere():
+    assert {code for code, _ in CHARGED} == set(PACKS)
+
+
+@pytest.mark.parametrize(("code", "job_type"), CHARGED)
+def test_what_is_charged_was_quoted_and_agreed_to(code, job_type):
+    data = load_policy(code).data
+    work = done(load_policy(code), job_type)
+    assert missing(state_of(job_type, *work), data) == []
+    charged = [*work, ("charge", {})]
+    asked = [item["kind"] for item in missing(state_of(job_type, *charged), data)]
+    assert asked == ["quote", "consent"]
+    agreed = state_of(job_type, *charged, ("quote", {}), ("consent", {}))
+    assert missing(agreed, data) == []
+    needed = {step["kind"]: step["needed"] for step in steps(agreed, data)}
+    assert needed["invoice"] == "leaving"
+    offered = {step["kind"]: step["needed"] for step in steps(state_of(job_type, *work), data)}
+    assert [offered[kind] for kind in ("quote", "consent", "invoice")] == ["never"] * 3
 
 
 def test_a_trainee_waits_for_nobody_and_a_served_customer_for_no_trainee(software):
@@ -474,6 +524,27 @@ def test_office_hours_with_a_holiday(tmp_path):
             '"arrival", needed',
             '"arrival", list = "conduct", needed',
             "job_types.repair.steps[1].list",
+        ),
+        ('when = "charge"', 'when = "change"', "job_types.repair.steps[5].when"),
+        (
+            '"signature", when = "charge"',
+            '"never", when = "charge"',
+            "job_types.repair.steps[5].when",
+        ),
+        (
+            '"signature", needed',
+            '"signature", list = "contact", each = "photo", needed',
+            "job_types.repair.steps[17].each",
+        ),
+        (
+            '"signature", needed',
+            '"signature", each = "training", needed',
+            "job_types.repair.steps[17].each",
+        ),
+        (
+            '"photo", needed',
+            '"photo", list = "other", each = "training", needed',
+            "job_types.repair.steps[11].each",
         ),
         ("minutes = 60", 'minutes = "60"', "targets[0].minutes"),
         ("minutes = 60", "minutes = 0", "targets[0].minutes"),

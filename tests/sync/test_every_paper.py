@@ -6,6 +6,7 @@ import io
 import os
 import re
 import subprocess
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from bench.papers import RARE_NAME, whole_paper
+from bench.papers import RARE_NAME, TRAINEES, taught_paper, trade_paper, whole_paper
 from fieldapp.rendering import report_environment
-from sync import glyphs, report
+from sync import catalogue, glyphs, report
 from sync.lint import lint
+from sync.paper_view import PaperView
 from sync.papers import PAPERS, paper_named
 
 os.environ["FONTCONFIG_FILE"] = str(glyphs.FONTS_CONF)
@@ -31,6 +33,8 @@ PRINTED: dict[str, tuple[str, ...]] = {
     "service-order": ("人工费", "¥240.00", "¥680.00", "FP-20260310-18"),
     "warranty-record": ("BAT-2307-118", "BAT-2602-044", "保修期内"),
     "inspection-sheet": ("蓄电池内阻", "38mΩ", "异常"),
+    "implementation-sheet": ("具体处理措施", "数据备份声明", "培训记录"),
+    "acceptance-list": ("备机的操作与布防、撤防", "受训人员"),
 }
 """What each paper is there for."""
 
@@ -72,7 +76,10 @@ def test_its_fonts_travel_along(sheet: tuple[str, bytes], tmp_path: Path) -> Non
 def test_it_says_what_it_is_for(sheet: tuple[str, bytes]) -> None:
     name, pdf = sheet
     text = text_of(pdf)
-    title = {"dispatch-order": "故障处理派工单", "replacement-notice": "故障处理备品替换通知"}
+    title = {
+        "dispatch-order": "故障处理派工单", "replacement-notice": "故障处理备品替换通知",
+        "implementation-sheet": "工程实施单", "acceptance-list": "验收表",
+    }  # fmt: skip
     for words in (title.get(name, ""), "上海浦江文创园管理有限公司", "王丽", RARE_NAME, "1/"):
         assert words in text
     for words in PRINTED[name]:
@@ -146,6 +153,119 @@ def test_nothing_stands_alone_on_a_last_page(name: str, rows: int) -> None:
     # beside running head and foot: at least the signatures with a row of what they stand for
     assert "".join(blocks).count("客户签字确认本行以上全部内容") <= 1
     assert len([block for block in blocks if block]) >= 8, blocks
+
+
+@pytest.mark.parametrize("name", ["implementation-sheet", "acceptance-list"])
+def test_everybody_who_signed_stands_on_the_paper_and_who_signs_last_is_last(name: str) -> None:
+    text = text_of(made(taught_paper(name)))
+    hand = text[text.index("处理结果与签字确认") :]
+    places = [hand.index(person) for person in (*TRAINEES, "沈主任")]
+    assert places == sorted(places)
+    assert hand.count("受训人员") == 3
+    assert "故障" not in text
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 9, 12, 15, 18, 21, 24, 27, 60])
+def test_the_last_of_many_signatures_keep_together(count: int) -> None:
+    trainees = tuple(f"受训人{number:02}" for number in range(count))
+    with pymupdf.open(stream=made(taught_paper("acceptance-list", "zh_CN", trainees))) as document:
+        pages = [re.sub(r"\s", "", page.get_text()) for page in document]
+    last, everything = pages[-1], "".join(pages)
+    assert all(everything.count(name) == 2 for name in trainees)
+    signed = [name for name in (*trainees, "沈主任") if name in last]
+    assert signed[-1] == "沈主任"
+    assert len(signed) >= min(3, count + 1)
+    assert "客户签字确认本行以上全部内容" in last
+
+
+class Outline(HTMLParser):
+    """What a paper's page is made of: of each heading and each row of a table, what it says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headings: list[list[str]] = []
+        self.rows: list[list[str]] = []
+        self.cell: list[str] | None = None
+        self.in_heading = False
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag == "h2":
+            self.headings.append([])
+            self.in_heading = True
+        elif tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.cell = [] if tag == "td" else None
+        elif tag == "img" and self.cell is not None:
+            self.handle_data("picture")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "h2":
+            self.in_heading = False
+        elif tag == "td" and self.cell is not None and self.rows:
+            self.rows[-1].append("".join(self.cell).strip())
+            self.cell = None
+
+    def handle_data(self, data: str) -> None:
+        if self.cell is not None:
+            self.cell.append(data)
+        if self.headings and not self.in_heading and data.strip(" \n\t—"):
+            self.headings[-1].append(data)
+
+
+def outline_of(paper: Any) -> Outline:
+    environment = report_environment(paper["language"])
+    view = PaperView(paper, set(), False, environment.filters["money"])
+    kind = paper_named(paper["name"])
+    html = environment.get_template(kind.template).render(view=view, paper=paper, title=kind.title)
+    outline = Outline()
+    outline.feed(html)
+    return outline
+
+
+def stripped(name: str, kept: str) -> Any:
+    """The whole paper without anything but its entries of the kind ``kept``, or that path."""
+    paper: Any = whole_paper(name)
+    facts = paper["snapshot"]["facts"]
+    facts["entries"] = [entry for entry in facts["entries"] if entry["kind"] == kept]
+    facts["fields"] = [field for field in facts["fields"] if field["path"] == kept]
+    paper["addenda"], paper["corrected"] = [], []
+    paper["snapshot"]["context"]["request"]["reported_at"] = None
+    return paper
+
+
+KEPT = ["nothing", "diagnosis/cause", "fault/text", "outcome/result"] + [
+    kind.name for kind in catalogue.KINDS if kind.on_paper == "signed" and kind.policy == "add"
+]
+
+
+@pytest.mark.parametrize("kept", KEPT)
+@pytest.mark.parametrize("name", NAMES)
+def test_no_heading_and_no_row_stands_without_anything_to_say(name: str, kept: str) -> None:
+    outline = outline_of(stripped(name, kept))
+    assert outline.headings
+    assert all("".join(said) for said in outline.headings)
+    empty = [cells for cells in outline.rows if cells and not "".join(cells).strip(" —\n")]
+    assert empty == []
+
+
+@pytest.mark.parametrize("language", ["zh_CN", "en", "both"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_paper_of_its_trade_speaks_every_language(name: str, language: Any) -> None:
+    assert list(lint(made(trade_paper(name, language)))) == []
+
+
+@pytest.mark.parametrize("length", range(420, 960, 60))
+def test_a_row_is_not_torn_from_its_text_at_the_foot_of_a_page(length: int) -> None:
+    paper: Any = whole_paper("warranty-record", "en")
+    for field in paper["snapshot"]["facts"]["fields"]:
+        if field["path"] == "diagnosis/text":
+            field["values"] = ["主机电源板击穿，无输出。" * (length // 12)]
+    with pymupdf.open(stream=made(paper)) as document:
+        pages = [re.sub(r"\s", "", page.get_text()) for page in document]
+    (measures,) = [page for page in pages if "Concretemeasurestaken" in page]
+    assert "拆下故障主机" in measures
+    assert "备机的使用注意事项" in measures
 
 
 def test_a_long_diagnosis_keeps_its_place() -> None:
