@@ -144,8 +144,6 @@ def test_a_quarrel_that_the_desk_settles_for_the_signed_value_is_over(
     app, signed, eli, phone_of, dana
 ):
     phone = phone_of(eli)
-    with app.app_context():
-        db.session.get_one(Person, eli.id)
     at_desk(app, dana, signed, ("assignment", {"engineer": eli.id}))
     text, late = {"diagnosis/text": "board was wet"}, {"diagnosis/text": []}
     phone.push(phone.operation("diagnosis", signed, text, late))
