@@ -38,7 +38,7 @@ BYTES = 2 * 1024**3
 JOBS = 200
 """Jobs after which a process is replaced: whatever leaks in a library leaks that long."""
 
-NICE = 10
+NICE = 5
 """How far a process stands back: a paper waits in a queue, a page has somebody who waits for it."""
 
 log = logging.getLogger(__name__)
