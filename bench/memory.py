@@ -28,10 +28,11 @@ def resident_over(papers: int = LATE) -> dict[str, float]:
     job = seal_job()
     made: list[Any] = [whole_paper(paper.name) for paper in PAPERS]
     held = []
+    others = set(multiprocessing.active_children())
     with RenderPool(1, jobs=papers + 1) as pool:
         for number in range(papers):
             pool.render(made[number % len(made)], job)
-            (process,) = multiprocessing.active_children()
+            (process,) = set(multiprocessing.active_children()) - others
             assert process.pid is not None
             held.append(resident_mb(process.pid))
     early = statistics.median(held[:EARLY][-LAST:])
