@@ -20,7 +20,7 @@ test: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m bench
 
-bench-peers bench-growth bench-storm: $(VENV)/test.stamp
+bench-peers bench-growth bench-storm bench-bulk: $(VENV)/test.stamp
 	@$(BIN)/python -m $(subst -,.,$@)
 
 SEEDS ?= 1000

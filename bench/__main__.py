@@ -10,10 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bench.bulk import bulk_rows
 from bench.download import kilobytes
+from bench.memory import EARLY, LATE, resident_over
 from bench.paper import signed_against_plain, two_workers_against_one
 from bench.phone import phone_rows
 from bench.rows import NotMeasured, Row, at_least, at_most
+
+ORDERS, IDLE_ROUNDS = 40, 40
+"""A small share of what ``make bench-bulk`` seals."""
 
 
 def download_rows() -> Iterator[Row]:
@@ -33,6 +38,14 @@ def paper_rows() -> Iterator[Row]:
     yield at_least("two render workers against one", two["ratio"], 1.8, "×", details)
 
 
+def memory_rows() -> Iterator[Row]:
+    """Whether a process that makes papers grows with them."""
+    found = resident_over()
+    details = "{early_mb:.0f} MB, then {late_mb:.0f}, most {peak_mb:.0f}".format(**found)
+    name = f"memory after {LATE} papers against {EARLY}"
+    yield at_most(name, found["ratio"], 1.1, "×", details)
+
+
 def main() -> int:
     """Print every row as soon as it is known."""
     logging.disable(logging.CRITICAL)
@@ -43,6 +56,8 @@ def main() -> int:
             "download": download_rows,
             "phone": lambda: phone_rows(Path(folder)),
             "paper": paper_rows,
+            "memory": memory_rows,
+            "bulk": lambda: bulk_rows(ORDERS, IDLE_ROUNDS),
         }
         for name, rows in groups.items():
             try:

@@ -33,7 +33,7 @@ def _id(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
-def _photo(name: str, colour: str) -> bytes:
+def picture(name: str, colour: str) -> bytes:
     """A picture as large and as grainy as a photograph, the same everywhere."""
     noise = hashlib.shake_256(name.encode()).digest(400 * 300)
     grain = Image.frombytes("L", (400, 300), noise).resize((1600, 1200), Image.Resampling.BICUBIC)
@@ -53,7 +53,7 @@ def _photo(name: str, colour: str) -> bytes:
 @functools.cache
 def _shots() -> dict[str, bytes]:
     """Two print copies by the SHA-256 of their originals."""
-    raws = [_photo("control room", "#d7dce0"), _photo("power board", "#3f6b4f")]
+    raws = [picture("control room", "#d7dce0"), picture("power board", "#3f6b4f")]
     return {hashlib.sha256(raw).hexdigest(): photos.print_copy(raw) for raw in raws}
 
 
@@ -95,7 +95,7 @@ def _words() -> dict[str, dict[str, dict[str, str]]]:
     }
 
 
-def _strokes() -> list[list[int]]:
+def ink() -> list[list[int]]:
     lines = [
         [(40, 60), (140, 55)],
         [(45, 100), (135, 96)],
@@ -276,7 +276,7 @@ def day_paper(
                 "name": "王丽",
                 "role": "contact",
                 "opinion": "响应及时，解释清楚，同意使用备机。",
-                "strokes": _strokes(),
+                "strokes": ink(),
                 "wall_at": "2026-03-10T04:00:00Z",
                 "digest": hashlib.sha256(rfc8785.dumps(snapshot)).hexdigest(),
                 "verdict": "verified",

@@ -15,7 +15,7 @@ from fieldapp.policies import load_policy
 from sync import glyphs, report
 from sync.papers import PAPERS
 
-RARE_NAME = "䶮𬭚"
+RARE_NAME = "䶮𬭚𠮷"
 """A name of characters that most fonts lack."""
 
 DPI = 80

@@ -41,18 +41,12 @@ class Server:
     @property
     def resident_mb(self) -> float:
         """Memory that it holds now, in MB."""
-        return self._memory("VmRSS")
+        return resident_mb(self.process.pid)
 
     @property
     def peak_mb(self) -> float:
         """The most memory that it ever held, in MB."""
-        return self._memory("VmHWM")
-
-    def _memory(self, name: str) -> float:
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) / 1024
-        raise LookupError(name)
+        return _memory_mb(self.process.pid, "VmHWM")
 
 
 @contextlib.contextmanager
@@ -64,6 +58,18 @@ def serving(instance: Path, database_url: str, **settings: object) -> Iterator[S
         yield server
     finally:
         end(server.process)
+
+
+def resident_mb(process_id: int) -> float:
+    """Memory that a process holds now, in MB."""
+    return _memory_mb(process_id, "VmRSS")
+
+
+def _memory_mb(process_id: int, name: str) -> float:
+    for line in Path(f"/proc/{process_id}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) / 1024
+    raise LookupError(name)
 
 
 def free_port() -> int:

@@ -38,6 +38,9 @@ BYTES = 2 * 1024**3
 JOBS = 200
 """Jobs after which a process is replaced: whatever leaks in a library leaks that long."""
 
+NICE = 5
+"""How far a process stands back: a paper waits in a queue, a page has somebody who waits for it."""
+
 log = logging.getLogger(__name__)
 
 
@@ -207,6 +210,7 @@ def work(pipe: Connection, environment: Callable[[str], Any], memory_bytes: int)
     """Answer jobs until the other end hangs up."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(NICE)
     from sync.glyphs import FONTS_CONF
 
     # before the renderer is loaded: fontconfig looks once

@@ -19,14 +19,21 @@ FONTS_CONF = FONTS / "fonts.conf"
 """What ``FONTCONFIG_FILE`` has to name before the first paper is made in a process."""
 
 
+FAMILIES = {"Noto Sans SC": "NotoSansSC", "Fieldapp Names": "Names"}
+"""The families of the paper in the order in which they are asked, and how their files begin."""
+
+
 @functools.cache
 def _glyphs() -> frozenset[int]:
-    """The code points both weights can print."""
-    maps = []
-    for weight in ("Regular", "Bold"):
-        with TTFont(FONTS / f"NotoSansSC-{weight}.ttf", lazy=True) as font:
-            maps.append(frozenset(font.getBestCmap()))
-    return maps[0] & maps[1]
+    """The code points that can be printed in both weights."""
+    points: frozenset[int] = frozenset()
+    for name in FAMILIES.values():
+        maps = []
+        for weight in ("Regular", "Bold"):
+            with TTFont(FONTS / f"{name}-{weight}.ttf", lazy=True) as font:
+                maps.append(frozenset(font.getBestCmap()))
+        points |= maps[0] & maps[1]
+    return points
 
 
 # shapes and directions of other characters; an override can mirror an amount in print

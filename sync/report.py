@@ -23,6 +23,7 @@ import segno
 from PIL import Image
 
 from sync import strokes
+from sync.glyphs import FAMILIES
 from sync.paper_view import PaperView
 from sync.papers import paper_named
 from sync.problems import Problem
@@ -304,7 +305,7 @@ def _pdf(
     missing = {point for font in document.fonts.values() for point in font.missing}
     if missing:
         raise Problem("report.missing-glyph", characters=" ".join(map(_named, sorted(missing))))
-    foreign = [font.family for font in document.fonts.values() if font.family != "Noto Sans SC"]
+    foreign = [font.family for font in document.fonts.values() if font.family not in FAMILIES]
     if foreign:
         # another font means other bytes elsewhere, or a CID-keyed one that some readers show blank
         raise Problem("report.failed", reason=f"font {foreign[0]}")

@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
-from bench import archive, ours
+from bench import archive, bulk, ours
+from bench.bulk import bulk_rows
 from bench.databases import installation
 from bench.growth import growth_rows
+from bench.memory import resident_over
 from bench.office import make_office
 from bench.storm import storm_rows
 from fieldapp.models import Visit, db
@@ -33,6 +35,27 @@ def test_every_figure_of_the_growth_has_its_row():
         for what in ("push of 10 operations", "pull of one change", "idle pull", "board", "inbox")
     ]
     assert all(row.ok is not None for row in rows)
+
+
+def test_every_work_order_is_sealed_while_people_ask_for_pages():
+    first, *pages = bulk_rows(3, 2)
+    assert (first.name, first.ok) == ("work orders left unsealed of 3", True)
+    assert [row.name.partition(" while ")[0] for row in pages] == [
+        "engineer's page", "push", "board",
+    ]  # fmt: skip
+
+
+def test_work_orders_that_nobody_seals_are_counted(monkeypatch):
+    monkeypatch.setattr(bulk, "SECONDS_EACH", -20)  # given up at once
+    monkeypatch.setattr(bulk, "_sealed", lambda: 1)
+    (row,) = bulk_rows(3, 0)
+    assert row.measured.startswith("2.00 orders")
+    assert row.ok is False
+
+
+def test_the_memory_of_one_process_is_read():
+    found = resident_over(2)
+    assert 50 < found["early_mb"] <= found["peak_mb"] < 2000
 
 
 def test_the_workload_of_the_peers_finds_every_conflict_and_keeps_every_note():

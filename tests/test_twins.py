@@ -17,6 +17,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from sync.catalogue import as_data, kind_named
+from sync.glyphs import coverage
+from sync.validate import validate
+from tests.hostile import LONE, hostile
+
 VECTORS = Path(__file__).parent / "vectors"
 
 
@@ -143,3 +148,36 @@ def test_cases_are_sentences_told_once(vectors: dict[str, Any]) -> None:
     assert len(set(names)) == len(names)
     assert all(len(expected(case)) == 1 for case in vectors["cases"])
     assert vectors["source"]
+
+
+def test_hostile_text_is_judged_alike_in_every_field_of_every_kind(module_page: Page) -> None:
+    """Whoever types what cannot be printed is told so, on the phone and by the server."""
+    texts = [*hostile("http://127.0.0.1:1").values(), LONE, "𠮷", "䶮𬭚"]
+    kinds = [kind["fields"] for kind in as_data()]
+    cases = [
+        [fields, {field["name"]: text for field in fields}] for fields in kinds for text in texts
+    ]
+    by_phone = module_page.evaluate(
+        """async (text) => {
+          const { validate } = await import("/phone/validate.js")
+          const [cases, coverage] = JSON.parse(text)
+          return JSON.stringify(cases.map(([fields, value]) => validate(fields, value, {}, coverage)))
+        }""",
+        json.dumps([cases, coverage()]),
+    )
+    by_server = [validate(fields, value, {}, coverage()) for fields, value in cases]
+    assert json.loads(by_phone) == by_server
+
+    def told(text: str) -> list[str]:
+        note = kind_named("note").fields
+        findings = validate([vars(field) for field in note], {"text": text}, {}, coverage())
+        return [finding["code"] for finding in findings]
+
+    assert [told(text) for text in ("𠮷", "䶮𬭚", LONE)] == [[], [], ["field.glyph"]]
+    named = {name: told(text) for name, text in hostile("http://127.0.0.1:1").items()}
+    assert {name: codes[0] for name, codes in named.items() if codes} == {
+        "direction": "field.control-characters",
+        "unseen": "field.control-characters",
+        "emoji": "field.glyph",
+        "long": "field.too-long",
+    }

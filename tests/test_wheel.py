@@ -38,6 +38,8 @@ NEEDED = [
     "fieldapp/translations/zh_CN/LC_MESSAGES/messages.po",
     "sync/fonts/NotoSansSC-Regular.ttf",
     "sync/fonts/NotoSansSC-Bold.ttf",
+    "sync/fonts/Names-Regular.ttf",
+    "sync/fonts/Names-Bold.ttf",
     "sync/fonts/fonts.conf",
     "sync/fonts/LICENSE",
     "sync/fonts/SHA256SUMS",

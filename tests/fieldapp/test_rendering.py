@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench.paper import SEALED_AT, day_paper
-from fieldapp.rendering import RenderPool, report_environment
+from fieldapp.rendering import NICE, RenderPool, report_environment
 from fieldapp.sealing import SealJob
 from sync import glyphs, report, seal_key
 from sync.problems import Problem
@@ -51,6 +51,14 @@ def test_the_process_makes_the_same_bytes_as_we_do(
     monkeypatch.setenv("FONTCONFIG_FILE", str(glyphs.FONTS_CONF))
     ours = report.render_report(day_paper(), report_environment("zh_CN"))
     assert pool.render(day_paper()) == ours
+
+
+def test_a_process_stands_back_behind_the_pages(pool: RenderPool) -> None:
+    pool.render(day_paper())
+    (process,) = processes()
+    assert process is not None
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, process) == min(own + NICE, 19)
 
 
 def test_an_encrypted_key_seals(pool: RenderPool) -> None:

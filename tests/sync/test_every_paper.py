@@ -22,6 +22,7 @@ from sync import catalogue, glyphs, report
 from sync.lint import lint
 from sync.paper_view import PaperView
 from sync.papers import PAPERS, paper_named
+from sync.problems import Problem
 
 os.environ["FONTCONFIG_FILE"] = str(glyphs.FONTS_CONF)
 
@@ -71,6 +72,8 @@ def test_its_fonts_travel_along(sheet: tuple[str, bytes], tmp_path: Path) -> Non
     rows = told(["pdffonts"], sheet[1], tmp_path).splitlines()[2:]
     assert rows
     assert all(re.search(r" yes +yes +yes +\d+ +\d+$", row) for row in rows), rows
+    ours = {family.replace(" ", "-") for family in glyphs.FAMILIES}
+    assert {row.split()[0].partition("+")[2].removesuffix("-Bold") for row in rows} == ours
 
 
 def test_it_says_what_it_is_for(sheet: tuple[str, bytes]) -> None:
@@ -109,6 +112,36 @@ def test_two_renderers_show_the_same_ink(sheet: tuple[str, bytes]) -> None:
             (one, Image.open(io.BytesIO(drawn.stdout)))]  # fmt: skip
     assert min(inks) > 1000
     assert 0.8 < inks[0] / inks[1] < 1.25
+
+
+def test_two_renderers_show_every_character_of_a_rare_name(sheet: tuple[str, bytes]) -> None:
+    scale = 4
+    with pymupdf.open(stream=sheet[1]) as document:
+        number, page = next(each for each in enumerate(document) if each[1].search_for(RARE_NAME))
+        places = [page.search_for(character)[0] * scale for character in RARE_NAME]
+        pixels = page.get_pixmap(dpi=72 * scale)
+    one = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.samples)
+    which = ["-f", str(number + 1), "-l", str(number + 1)]
+    drawn = subprocess.run(
+        ["pdftoppm", "-r", str(72 * scale), "-png", *which, "-singlefile", "-"],
+        input=sheet[1],
+        capture_output=True,
+        check=True,
+    )
+    other = Image.open(io.BytesIO(drawn.stdout))
+    for place in places:
+        inks = [sum(image.crop(tuple(place)).convert("L").histogram()[:128])
+                for image in (one, other)]  # fmt: skip
+        assert min(inks) > 50
+        assert 0.8 < inks[0] / inks[1] < 1.25
+
+
+def test_a_character_from_any_other_font_stops_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "FAMILIES", {"Noto Sans SC": "NotoSansSC"})
+    with pytest.raises(Problem) as refused:
+        made(whole_paper("dispatch-order"))
+    assert refused.value.code == "report.failed"
+    assert refused.value.args_ == {"reason": "font Fieldapp Names"}
 
 
 def test_the_whole_signed_record_travels_in_it(sheet: tuple[str, bytes]) -> None:

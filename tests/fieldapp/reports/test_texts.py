@@ -1,16 +1,24 @@
 """What people wrote comes to paper as text, in the language of who signs."""
 
+import contextlib
 import functools
 import http.server
 import io
+import multiprocessing
+import re
 import threading
+from pathlib import Path
 
 import pikepdf
 import pytest
 from sqlalchemy import select
 
-from fieldapp.models import Contact, Customer, Organisation, Site, db
+from fieldapp.models import Asset, Contact, Customer, Organisation, Person, Site, db
+from fieldapp.policies import Policy, load_policy
+from fieldapp.rendering import RenderPool
 from sync import catalogue
+from sync.lint import lint
+from sync.papers import PAPERS
 from tests import cast
 from tests.fieldapp.reports.papers import (
     inside,
@@ -20,6 +28,7 @@ from tests.fieldapp.reports.papers import (
     revisions,
     text_of,
 )
+from tests.hostile import LONE, SECRETS, hostile, joined
 from tests.phones import at_desk, signature
 
 
@@ -54,56 +63,128 @@ def listener():
         thread.join()
 
 
-def hostile(url):
-    return (
-        f'</td></table>{{{{ 7*7 }}}}{{% raise %}}<img src="{url}/img"><link rel=attachment '
-        f'href="file:///etc/hostname"><style>@import "{url}/css"; * {{ background: url({url}/bg) }}'
-        f"</style><script>fetch('{url}')</script>&amp;\u202e\x00\x1b]]>-->\u2066"
-    )
+NAMES = {
+    Organisation: ("name", "address", "phone"),
+    Customer: ("name",),
+    Site: ("name", "address", "access_text"),
+    Contact: ("name", "phone", "role_text"),
+    Asset: ("name", "model", "serial"),
+    Person: ("name",),
+}
+"""What the office's own rows bring to paper."""
 
 
-def test_hostile_text_in_every_field_neither_fetches_nor_breaks(
-    app, visit, erin_phone, work, listener
-):
-    url, heard = listener
-    text = hostile(url)
-    with app.app_context():
-        for row in [
-            *db.session.scalars(select(Customer)),
-            *db.session.scalars(select(Site)),
-            *db.session.scalars(select(Contact)),
-            *db.session.scalars(select(Organisation)),
-        ]:
-            row.name = text.replace("\x00", "")[: type(row).name.type.length]
-        db.session.commit()
-    bodies = []
-    for kind in catalogue.KINDS:
+def fill_rows(texts):
+    """Let every name of the office be hostile, as far as its column goes."""
+    for model, columns in NAMES.items():
+        for row in db.session.scalars(select(model)):
+            for number, column in enumerate(columns, len(model.__name__)):
+                text = joined(texts, number).replace("\x00", "")
+                setattr(row, column, text[: model.__table__.c[column].type.length])
+    db.session.commit()
+
+
+def said_everywhere(phone, visit, texts):
+    """An operation of every kind with a hostile text in each of its fields, and wrong types."""
+    for number, kind in enumerate(catalogue.KINDS):
+        said = {
+            field.name: joined(texts, number + place) for place, field in enumerate(kind.fields)
+        }
         if kind.policy == "add":
-            values = [text, [text], {text: text}, None, 7]
-            for value in values:
-                bodies.append(
-                    erin_phone.operation(
-                        kind.name, visit, {field.name: value for field in kind.fields}
-                    )
-                )
+            yield phone.operation(kind.name, visit, said)
+            for wrong in (["<b>"], {"<b>": "<i>"}, None, 7):
+                yield phone.operation(kind.name, visit, dict.fromkeys(said, wrong))
         elif kind.policy == "set" and kind.fields and "engineer" in kind.roles:
-            value = {f"{kind.name}/{field.name}": text for field in kind.fields}
-            bodies.append(erin_phone.operation(kind.name, visit, value))
-    assert erin_phone.push(*bodies).status_code == 200
-    erin_phone.push(signature(erin_phone, visit, name=text, role=text, opinion=text, strokes=text))
+            if kind.name == "diagnosis":
+                said["text"] = texts["long"]
+            paths = {f"{kind.name}/{name}": text for name, text in said.items()}
+            yield phone.operation(kind.name, visit, paths)
+
+
+def streams_of(pdf):
+    """Every stream of a PDF as it reads unpacked, but those of its attachments."""
+    with pikepdf.open(io.BytesIO(pdf)) as document:
+        apart = {each.get_file().obj.objgen for each in document.attachments.values()}
+        for thing in document.objects:
+            if isinstance(thing, pikepdf.Stream) and thing.objgen not in apart:
+                with contextlib.suppress(pikepdf.PdfError):  # pictures stay packed
+                    yield thing.read_bytes()
+
+
+@pytest.fixture
+def own_pool(app):
+    """A process that nobody else uses, so that it is seen to live."""
+    with RenderPool(1, seconds=120) as pool:
+        app.extensions["render_pool"] = pool
+        yield
+
+
+def test_hostile_text_in_every_field_of_every_paper_stays_text(
+    app, visit, erin_phone, work, listener, monkeypatch, own_pool
+):
+    """Nothing is fetched, nothing leaks, and every paper is made; the process lives."""
+    others = set(multiprocessing.active_children())
+    url, heard = listener
+    texts = hostile(url)
+    every = joined(texts)
+    names = [paper.name for paper in PAPERS]
+    words = load_policy("alarm").vocabulary
+    words = {
+        list_: {key: {"zh": every, "en": every} for key in keys} for list_, keys in words.items()
+    }
+    monkeypatch.setattr(Policy, "papers", lambda *_: names)
+    erin_phone.push(signature(erin_phone, visit))
     work()
-    note = erin_phone.note(visit, text)
-    deep = functools.reduce(lambda value, _: [value], range(97), text)
+    (process,) = set(multiprocessing.active_children()) - others
+    monkeypatch.setattr(Policy, "vocabulary", words)
+    with app.app_context():
+        fill_rows(texts)
+    assert erin_phone.push(*said_everywhere(erin_phone, visit, texts)).status_code == 200
+    pen = dict.fromkeys(("name", "role", "opinion", "strokes"), every)
+    erin_phone.push(signature(erin_phone, visit, **pen))
+    note = erin_phone.note(visit, every)
+    deep = functools.reduce(lambda value, _: [value], range(97), every)
     erin_phone.push(note, erin_phone.operation("note", visit, {"text": deep}))
-    erin_phone.push(erin_phone.operation("void", visit, {"entry": note["id"], "reason": text}))
+    erin_phone.push(erin_phone.operation("void", visit, {"entry": note["id"], "reason": every}))
     work()
-    assert revisions(app, visit)[-1] >= 2
-    found = papers(app, visit)[-1][1]
     assert heard == []
-    assert "<script>fetch" in text_of(found)
-    with pikepdf.open(io.BytesIO(found)) as document:
-        assert set(document.attachments) == {"visit.json", "previous.pdf"}
-    assert outcome(app, found) == "genuine"
+    for name in names:
+        pdf = papers(app, visit, name)[-1][1]
+        assert list(lint(pdf)) == []
+        assert outcome(app, pdf) == "genuine"
+        with pikepdf.open(io.BytesIO(pdf)) as document:
+            assert {"visit.json"} <= set(document.attachments) <= {"visit.json", "previous.pdf"}
+            assert "/URI" not in str(document.Root)
+        unpacked = b"".join(streams_of(pdf))
+        printed = text_of(pdf)
+        for path in SECRETS:
+            for line in secret_lines(path):
+                assert line not in unpacked
+                assert line.decode(errors="replace") not in printed
+        assert "{{ 7*7 }}" in printed
+        assert "<script>fetch" in printed.replace(" ", "")
+        assert "[U+1F600]" in printed
+        assert "应付00.086¥整" in printed.replace(" ", "")
+    assert set(multiprocessing.active_children()) - others == {process}
+
+
+def test_halves_of_characters_are_kept_and_stop_no_paper(app, visit, erin_phone, work):
+    """No phone's form lets them pass; what comes all the same is told and not printed."""
+    odd = erin_phone.note(visit, "half") | {"value": {"text": LONE}}
+    ((state, reasons),) = erin_phone.receipts(odd)
+    assert (state, reasons) == ("opaque", ["operation.malformed"])
+    erin_phone.push(erin_phone.note(visit, "whole"))
+    erin_phone.push(signature(erin_phone, visit))
+    work()
+    assert "whole" in newest_text(app, visit)
+    assert "half" not in newest_text(app, visit)
+
+
+def secret_lines(path):
+    """Lines of a file that are long enough to be known again."""
+    data = Path(path).read_bytes()
+    found = [line for line in re.split(rb"[\n\0]", data) if len(line) >= 8]
+    return [each for each in found if b"127.0.0.1" not in each]
 
 
 def test_a_signature_of_wrong_types_is_printed_without_them(app, visit, erin_phone, work):
