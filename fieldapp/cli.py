@@ -263,6 +263,36 @@ def verify(file: Path, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("month")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
+              help="The ZIP to write.")  # fmt: skip
+@click.option("--organisation", default=None, help="Name, where there are several.")
+def papers(month: str, out: Path, organisation: str | None) -> None:
+    """Put every paper sealed in a month (2026-11) into a ZIP; ends with 1 if one is missing."""
+    from fieldapp.bundling import write_bundle
+    from fieldapp.languages import language_of_locale
+    from fieldapp.months import is_month
+
+    _prepare()
+    if not is_month(month):
+        raise click.ClickException(f"a month looks like 2026-11, not {month}")
+    owner = _organisation(organisation)
+    if owner is None:
+        raise click.ClickException("there is no such organisation; add a person first")
+    unfinished = out.with_name(f"{out.name}.new")
+    try:
+        with unfinished.open("wb") as file:
+            written = write_bundle(
+                file, owner, month, language_of_locale(os.environ), lambda *_: None
+            )
+        unfinished.replace(out)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    click.echo(f"papers of {month}: {written.count}, of which missing: {written.missing}")
+    sys.exit(1 if written.missing else 0)
+
+
+@main.command()
 def doctor() -> None:
     """Look at libraries, fonts, database, key and disk: what is wrong and what to do."""
     from fieldapp.health import examine

@@ -36,6 +36,7 @@ def install(app: Flask) -> None:
             perform_job("due", "")
             perform_job("close", "")
             perform_job("mail-due", "")
+            perform_job("forget-bundles", "")
 
     @huey.periodic_task(crontab(minute="*/10"))  # type: ignore[untyped-decorator]
     def stamp() -> None:
@@ -50,11 +51,12 @@ def enqueue(job: str, key: str, delay_seconds: int = 0) -> None:
     """Do ``job`` for ``key`` soon, or after a while.
 
     Jobs are ``report`` (key: a visit's id), ``photo`` (key: ``organisation/sha256``), ``mail``
-    (key: the letter's id) and, every hour without a key, ``due`` (a report for every visit whose
-    job was lost), ``close`` (visits that are over leave the phones) and ``mail-due`` (letters whose
-    job was lost); every ten minutes ``timestamps`` (for papers sealed without one).  A queue that
-    cannot be reached loses the job, never the request whose facts are stored already: ``due`` finds
-    it within the hour.
+    (key: the letter's id), ``bundle`` (a month's papers in one file; key: its id) and, every hour
+    without a key, ``due`` (a report for every visit whose job was lost), ``close`` (visits that are
+    over leave the phones), ``mail-due`` (letters whose job was lost) and ``forget-bundles`` (files
+    that were kept long enough); every ten minutes ``timestamps`` (for papers sealed without one).
+    A queue that cannot be reached loses the job, never the request whose facts are stored already:
+    ``due`` finds it within the hour.
     """
     run = current_app.extensions["run_job"]
     try:
@@ -68,7 +70,7 @@ def enqueue(job: str, key: str, delay_seconds: int = 0) -> None:
 
 def perform_job(job: str, key: str) -> None:
     """Do one job now, in this process."""
-    from fieldapp import closing, mail, postman, reports, timestamps
+    from fieldapp import bundles, closing, mail, postman, reports, timestamps
 
     if job == "report":
         reports.make_report(key)
@@ -82,6 +84,10 @@ def perform_job(job: str, key: str) -> None:
     elif job == "mail-due":
         for mail_id in mail.find_due_mail(datetime.now(UTC)):
             enqueue("mail", mail_id)
+    elif job == "bundle":
+        bundles.make_bundle(key, datetime.now(UTC))
+    elif job == "forget-bundles":
+        bundles.forget_old(datetime.now(UTC))
     elif job == "timestamps":
         timestamps.add_timestamps()
     elif job == "close":

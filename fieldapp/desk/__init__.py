@@ -2,6 +2,7 @@
 
 from fieldapp.desk import (
     board,
+    bundles,
     customers,
     decisions,
     inbox,
@@ -17,6 +18,7 @@ from fieldapp.desk.pages import bp
 __all__ = [
     "board",
     "bp",
+    "bundles",
     "customers",
     "decisions",
     "inbox",

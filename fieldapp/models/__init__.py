@@ -2,6 +2,7 @@
 
 from fieldapp.models.assets import Asset, Part, VanStock
 from fieldapp.models.base import Base, db
+from fieldapp.models.bundles import Bundle
 from fieldapp.models.customers import Contact, Customer, Site
 from fieldapp.models.mail import Mail
 from fieldapp.models.papers import Blob, BlobReference, Report, ReportFile
@@ -13,6 +14,7 @@ __all__ = [
     "Base",
     "Blob",
     "BlobReference",
+    "Bundle",
     "Contact",
     "Customer",
     "Device",

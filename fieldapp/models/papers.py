@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint, case
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, case
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fieldapp.models.base import Base, Key, UtcDateTime
@@ -46,7 +46,10 @@ class Report(Base):
     """
 
     __tablename__ = "report"
-    __table_args__ = (UniqueConstraint("token", "revision", "name"),)
+    __table_args__ = (
+        UniqueConstraint("token", "revision", "name"),
+        Index("report_sealed", "org_id", "sealed_at"),
+    )
 
     id: Mapped[str] = mapped_column(Key, primary_key=True)
     org_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"))

@@ -88,6 +88,7 @@ COMMANDS = [
     "init",
     "key",
     "organisation",
+    "papers",
     "restored",
     "serve",
     "upgrade",
