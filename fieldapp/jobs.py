@@ -6,6 +6,7 @@ consumer in the same command.  A job is a name and a key, so that doing it twice
 
 from __future__ import annotations
 
+import hmac
 import logging
 import threading
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import Any
 from flask import Flask, current_app
 from huey import Huey, RedisHuey, SqliteHuey, crontab
 from huey.consumer import Consumer
+from sqlalchemy import make_url
 
 log = logging.getLogger(__name__)
 RETRIES = 3
@@ -23,7 +25,7 @@ RETRY_SECONDS = 10
 
 def install(app: Flask) -> None:
     """Give ``app`` its queue and the one task that every job runs through."""
-    huey = _open(app.config["REDIS_URL"], Path(app.config["INSTANCE"]))
+    huey = _open(app)
 
     @huey.task(retries=RETRIES, retry_delay=RETRY_SECONDS)  # type: ignore[untyped-decorator]
     def run(job: str, key: str) -> None:
@@ -103,7 +105,8 @@ def perform_waiting() -> int:
     """
     huey: Huey = current_app.extensions["huey"]
     count = 0
-    while (task := huey.dequeue()) is not None:
+    # asked first: to take from an empty Redis is to wait
+    while huey.pending_count() and (task := huey.dequeue()) is not None:
         count += huey.ready_to_run(task)
         huey.execute(task)
     return count
@@ -130,8 +133,20 @@ class _QuietConsumer(Consumer):  # type: ignore[misc]
         """Leave the process's signals alone."""
 
 
-def _open(redis_url: str, instance: Path) -> Huey:
-    if redis_url:
-        return RedisHuey("fieldapp", url=redis_url, results=False)
+def _open(app: Flask) -> Huey:
+    if app.config["REDIS_URL"]:
+        return RedisHuey(_queue_name(app), url=app.config["REDIS_URL"], results=False)
+    instance = Path(app.config["INSTANCE"])
     instance.mkdir(parents=True, exist_ok=True)
     return SqliteHuey("fieldapp", filename=str(instance / "jobs.sqlite"), results=False)
+
+
+def _queue_name(app: Flask) -> str:
+    """What the queue is called in a Redis that other installations may use too.
+
+    All nodes of one installation have the same session key and the same database, however each
+    writes the way to it; no two installations have both.
+    """
+    database = make_url(app.config["DATABASE_URL"]).database or ""
+    secret = str(app.secret_key).encode()
+    return f"fieldapp{hmac.new(secret, f'queue {database}'.encode(), 'sha256').hexdigest()[:16]}"
