@@ -58,7 +58,7 @@ def bundle_for(person: Person, id_: str) -> Bundle:
 
 
 def is_lost(bundle: Bundle, now: datetime) -> bool:
-    """Whether nobody is likely to work on it any more."""
+    """Whether nobody is likely to begin it or to work on it any more."""
     is_open = bundle.state in (WAITING, RUNNING)
     return is_open and now - bundle.seen_at > timedelta(seconds=LOST_SECONDS)
 
@@ -126,6 +126,12 @@ def make_bundle(id_: str, now: datetime) -> None:
     except Exception as cause:
         log.exception("the papers %s could not be made", id_)
         _note_failure(id_, tries, cause)
+
+
+def find_waiting(now: datetime) -> list[str]:
+    """Ids of files that nobody began although it is time: their jobs were lost."""
+    waiting = db.session.scalars(select(Bundle).where(Bundle.state == WAITING))
+    return [bundle.id for bundle in waiting if is_lost(bundle, now)]
 
 
 def forget_old(now: datetime) -> int:

@@ -27,6 +27,7 @@ from fieldapp.models.papers import PLACE
 from fieldapp.months import bounds_of
 from fieldapp.offline.messages import Messages, singular
 from fieldapp.policies import Policy, load_policy
+from fieldapp.register import is_registered
 from fieldapp.reports import paper_file
 from sync.catalogue import N_
 from sync.problems import sentence
@@ -95,6 +96,7 @@ class _Words:
 class _Paper:
     """One sealed paper and what the index says of it, apart from its file."""
 
+    id: str
     org_id: str
     kept_as: str
     sha256: str
@@ -144,14 +146,14 @@ def write_bundle(
         for start in range(0, len(ids), AT_ONCE):
             for paper in _described(org_id, ids[start : start + AT_ONCE], words):
                 pdf = blobs.read(paper.org_id, paper.kept_as)
-                trouble = _trouble(pdf, paper.sha256)
+                sha256, trouble = _judged(paper, pdf)
                 name = ""
                 if pdf is not None and not trouble:
                     name = _unique(paper.name, names)
                     bundle.writestr(_entry(name, paper.sealed_at, zone), pdf)
                 missing += bool(trouble)
                 told = words.say(sentence(trouble)) if trouble else ""
-                sheet.writerow(map(_cell, (*paper.cells, paper.sha256, name, told)))
+                sheet.writerow(map(_cell, (*paper.cells, sha256, name, told)))
                 done += 1
             tell(done, missing, len(ids))
         index.flush()
@@ -199,6 +201,7 @@ def _paper(report: Report, visit: Visit, newest: Mapping[str, int], words: _Word
     times = visit.state["visit"]
     is_superseded = report.revision < newest[report.visit_id]
     return _Paper(
+        id=report.id,
         org_id=report.org_id,
         kept_as=paper_file(report.visit_id, report.revision, report.name),
         sha256=report.sha256,
@@ -244,11 +247,17 @@ def _entry(name: str, at: datetime, zone: str) -> zipfile.ZipInfo:
     return entry
 
 
-def _trouble(pdf: bytes | None, sha256: str) -> str:
-    """Why a file cannot go along, a code of ``sync.problems``."""
+def _judged(paper: _Paper, pdf: bytes | None) -> tuple[str, str]:
+    """The SHA-256 of the file, and why it cannot go along (a code of ``sync.problems``) or nothing.
+
+    Of a file that is lost or damaged it is the one that is registered.
+    """
     if pdf is None:
-        return "report.lost"
-    return "" if digest_of(pdf) == sha256 else "report.damaged"
+        return paper.sha256, "report.lost"
+    found = digest_of(pdf)
+    if found == paper.sha256 or is_registered(paper.id, found):
+        return found, ""
+    return paper.sha256, "report.damaged"
 
 
 def _cell(text: str) -> str:

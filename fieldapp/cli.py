@@ -10,6 +10,7 @@ import sys
 from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from flask import current_app
@@ -22,6 +23,9 @@ from fieldapp.database import begin_writing
 from fieldapp.models import Organisation, Person, db
 from sync.problems import Problem, sentence
 from sync.seal_key import SealKey, WrongKey, fingerprint, name_of
+
+if TYPE_CHECKING:
+    from fieldapp.reseal import Resealed
 
 GARBAGE = (20_000, 20, 50)
 """When Python looks for garbage that counting references misses: a push makes little of it."""
@@ -263,6 +267,45 @@ def verify(file: Path, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("called", metavar="WORK-ORDER")
+@click.option("--revision", type=int, default=None, help="This one alone.")
+@click.option("--organisation", default=None, help="Name, where there are several.")
+def reseal(called: str, revision: int | None, organisation: str | None) -> None:
+    """Bring back the lost papers of a work order (its number) or of a visit (its id).
+
+    Ends with 1 when one is still lost.  What was handed out before stays genuine.
+    """
+    from fieldapp import reseal as resealing
+
+    _prepare()
+    owner = _organisation(organisation)
+    if owner is None:
+        raise click.ClickException("there is no such organisation; add a person first")
+    try:
+        papers = resealing.reseal(owner.id, called, revision, datetime.now(UTC))
+    except Problem as problem:
+        raise click.ClickException(_told(problem)) from None
+    for paper in papers:
+        click.echo(f"revision {paper.revision}, {paper.title}: {_became(paper)}")
+    sys.exit(1 if any(paper.problem for paper in papers) else 0)
+
+
+def _became(paper: Resealed) -> str:
+    """What became of a lost paper, as a sentence."""
+    if paper.problem is not None:
+        return f"still lost. {_told(paper.problem)}"
+    if paper.from_revision is not None:
+        told = f"put back as it was, from revision {paper.from_revision}, which carries it."
+    else:
+        told = "made again, the same before the seal, and sealed anew; both files are genuine."
+    return told + (f" The damaged file is kept as {paper.aside}." if paper.aside else "")
+
+
+def _told(problem: Problem) -> str:
+    return sentence(problem.code) % defaultdict(str, problem.args_)
+
+
+@main.command()
 @click.argument("month")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
               help="The ZIP to write.")  # fmt: skip
@@ -321,8 +364,7 @@ def run() -> None:
         click.echo(f"fieldapp: the database does not answer or is busy: {told}", err=True)
         sys.exit(3)
     except Problem as problem:
-        blank = defaultdict(str, problem.args_)
-        click.echo(f"fieldapp: {sentence(problem.code) % blank}", err=True)
+        click.echo(f"fieldapp: {_told(problem)}", err=True)
         sys.exit(3)
 
 

@@ -38,7 +38,7 @@ def install(app: Flask) -> None:
             perform_job("due", "")
             perform_job("close", "")
             perform_job("mail-due", "")
-            perform_job("forget-bundles", "")
+            perform_job("bundles", "")
 
     @huey.periodic_task(crontab(minute="*/10"))  # type: ignore[untyped-decorator]
     def stamp() -> None:
@@ -55,10 +55,10 @@ def enqueue(job: str, key: str, delay_seconds: int = 0) -> None:
     Jobs are ``report`` (key: a visit's id), ``photo`` (key: ``organisation/sha256``), ``mail``
     (key: the letter's id), ``bundle`` (a month's papers in one file; key: its id) and, every hour
     without a key, ``due`` (a report for every visit whose job was lost), ``close`` (visits that are
-    over leave the phones), ``mail-due`` (letters whose job was lost) and ``forget-bundles`` (files
-    that were kept long enough); every ten minutes ``timestamps`` (for papers sealed without one).
-    A queue that cannot be reached loses the job, never the request whose facts are stored already:
-    ``due`` finds it within the hour.
+    over leave the phones), ``mail-due`` (letters whose job was lost) and ``bundles`` (files whose
+    job was lost, and those that were kept long enough); every ten minutes ``timestamps`` (for
+    papers sealed without one).  A queue that cannot be reached loses the job, never the request
+    whose facts are stored already: ``due`` finds it within the hour.
     """
     run = current_app.extensions["run_job"]
     try:
@@ -88,8 +88,10 @@ def perform_job(job: str, key: str) -> None:
             enqueue("mail", mail_id)
     elif job == "bundle":
         bundles.make_bundle(key, datetime.now(UTC))
-    elif job == "forget-bundles":
+    elif job == "bundles":
         bundles.forget_old(datetime.now(UTC))
+        for bundle_id in bundles.find_waiting(datetime.now(UTC)):
+            enqueue("bundle", bundle_id)
     elif job == "timestamps":
         timestamps.add_timestamps()
     elif job == "close":

@@ -163,6 +163,17 @@ KINDS: tuple[Kind, ...] = (
     _error("bundle.empty", 422, "No paper was sealed in that month."),
     _error("bundle.lost", 503, "The server stopped before it was finished. Start it again.", True),
     _error("bundle.failed", 500, "The file could not be made: %(reason)s", True),
+    _error("reseal.unknown", 404, "No visit and no work order is called %(called)s."),
+    _error("reseal.no-paper", 404, "No such paper of %(called)s was ever sealed."),
+    _error("reseal.not-lost", 409, "No paper of %(called)s is lost: all are what was sealed."),
+    _error("reseal.no-source", 409, "It was sealed by a fieldapp that did not keep what it says."),
+    _error("reseal.part-lost", 409, "What belongs on it is lost or damaged too: %(part)s."),
+    _error(
+        "reseal.changed",
+        409,
+        "It was made by fieldapp %(then)s; made by this one, %(now)s, it would not be the same. "
+        "Seal it again with that version and the libraries it had.",
+    ),
     _error("customer.too-many", 429, "Nothing more can be taken here. Please call us instead."),
     _error("mail.not-set-up", 409, "This installation sends no e-mail."),
     _error("mail.address", 422, "That is no e-mail address."),

@@ -5,7 +5,7 @@ from fieldapp.models.base import Base, db
 from fieldapp.models.bundles import Bundle
 from fieldapp.models.customers import Contact, Customer, Site
 from fieldapp.models.mail import Mail
-from fieldapp.models.papers import Blob, BlobReference, Report, ReportFile
+from fieldapp.models.papers import Blob, BlobReference, Report, ReportFile, ReportSource
 from fieldapp.models.people import Device, Organisation, Person
 from fieldapp.models.work import Notice, ServiceRequest, Visit, WorkOrder
 
@@ -25,6 +25,7 @@ __all__ = [
     "Person",
     "Report",
     "ReportFile",
+    "ReportSource",
     "ServiceRequest",
     "Site",
     "VanStock",

@@ -89,6 +89,7 @@ COMMANDS = [
     "key",
     "organisation",
     "papers",
+    "reseal",
     "restored",
     "serve",
     "upgrade",

@@ -35,3 +35,21 @@ def upgrade() -> None:
     )
     op.create_index("bundle_of_month", "bundle", ["org_id", "month"])
     op.create_index("report_sealed", "report", ["org_id", "sealed_at"])
+    op.create_table(
+        "report_source",
+        sa.Column("visit_id", sa.String(36), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("org_id", sa.String(36), nullable=False),
+        sa.Column("made_by", sa.String(40), nullable=False),
+        sa.Column("packed", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["org_id"], ["organisation.id"], name="fk_report_source_org_id_organisation"
+        ),
+        sa.PrimaryKeyConstraint("visit_id", "revision", name="pk_report_source"),
+    )
+    with op.batch_alter_table("report") as table:
+        table.add_column(
+            sa.Column("unsealed_sha256", sa.String(64), nullable=False, server_default="")
+        )
+    with op.batch_alter_table("report") as table:
+        table.alter_column("unsealed_sha256", server_default=None)

@@ -4,17 +4,20 @@ import csv
 import io
 import subprocess
 import zipfile
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
-from fieldapp import bundling
+from fieldapp import blobs, bundles, bundling, jobs, reports
+from fieldapp.bundling import safe_name
 from fieldapp.cli import main
-from fieldapp.models import Bundle, Report, db
+from fieldapp.models import Bundle, Customer, Report, Visit, WorkOrder, db
 from fieldapp.verify import verdict_of
 from sync.verdict import digest_of
-from tests.phones import PAGE
+from tests.fieldapp.reports.papers import noted
+from tests.phones import PAGE, signature
 
 NOVEMBER = datetime(2026, 11, 10, 4, tzinfo=UTC)
 HEADINGS = [
@@ -156,3 +159,275 @@ def test_the_command_writes_the_same_file(app, november, tmp_path):
     wrong = runner.invoke(main, ["papers", "November", "--out", str(out)])
     assert wrong.exit_code == 1
     assert "a month looks like 2026-11" in wrong.output
+
+
+# What is in it
+
+
+@pytest.fixture
+def seal_another(app, visit_of, erin, erin_phone, work):
+    """``seal_another("PG-2")``: the id of another visit whose papers were sealed in November."""
+
+    def make(number):
+        visit_id = visit_of(erin, number)
+        erin_phone.push(signature(erin_phone, visit_id))
+        work()
+        seal_at(app, visit_id, NOVEMBER)
+        return visit_id
+
+    return make
+
+
+def change(app, row_type, id_, **values):
+    with app.app_context():
+        row = db.session.get_one(row_type, id_)
+        for key, value in values.items():
+            setattr(row, key, value)
+        db.session.commit()
+
+
+def test_every_revision_stands_in_the_month_of_its_seal_and_says_whether_it_counts(
+    app, november, organisation, erin_phone, work
+):
+    noted(erin_phone, november)
+    work()
+    with app.app_context():
+        first, second = db.session.scalars(select(Report).order_by(Report.revision))
+        ids = first.id, second.id
+    change(app, Report, ids[0], sealed_at=datetime(2026, 11, 30, 15, 59, 59, tzinfo=UTC))
+    change(app, Report, ids[1], sealed_at=datetime(2026, 11, 30, 16, tzinfo=UTC))
+    (in_november,) = index_of(written(app, organisation))
+    (in_december,) = index_of(written(app, organisation, "2026-12"))
+    told = [(row["Revision"], row["Superseded"]) for row in (in_november, in_december)]
+    assert told == [("1", "yes"), ("2", "no")]
+    assert in_november["Sealed (time at the office)"] == "2026-11-30 23:59"
+    change(app, Report, ids[1], sealed_at=NOVEMBER)
+    assert [row["Revision"] for row in index_of(written(app, organisation))] == ["2", "1"]
+
+
+def test_a_lost_and_a_damaged_file_are_named_and_stop_nothing(
+    app, november, seal_another, desk, work
+):
+    lost, damaged = seal_another("PG-2"), seal_another("PG-3")
+    with app.app_context():
+        for row in db.session.scalars(select(Report).where(Report.visit_id.in_([lost, damaged]))):
+            file = reports.paper_file(row.visit_id, row.revision, row.name)
+            whole = blobs.read(row.org_id, file)
+            if row.visit_id == lost:
+                blobs.remove(row.org_id, file)
+            else:
+                blobs.write(row.org_id, file, whole[:-1])
+    start(desk)
+    work()
+    assert "3 papers" in (page := desk.get("/desk/bundles").text)
+    assert "2 missing: the index names them" in page
+    data = file_from(app, desk)
+    rows = {row["Work order"]: row for row in index_of(data)}
+    assert {number: (row["File"], row["Missing"]) for number, row in rows.items()} == {
+        "PG-1": ("PG-1_r1_Fault-dispatch-order.pdf", ""),
+        "PG-2": ("", "The file of this paper is lost."),
+        "PG-3": ("", "The file of this paper is damaged: it is not what was sealed."),
+    }
+    assert {row["SHA-256"] for row in rows.values()} == registered(app)
+    with zipfile.ZipFile(io.BytesIO(data)) as bundle:
+        assert bundle.namelist() == ["PG-1_r1_Fault-dispatch-order.pdf", "index.csv"]
+    done = app.test_cli_runner().invoke(main, ["papers", "2026-11", "--out", "papers.zip"])
+    assert (done.exit_code, done.output) == (1, "papers of 2026-11: 3, of which missing: 2\n")
+
+
+HOSTILE = '=HYPERLINK("http://elsewhere.example/","x")'
+
+
+def test_hostile_numbers_and_names_stay_text(app, november, organisation, seal_another):
+    numbers = ["../../etc/passwd", HOSTILE, "\t-2+3", "\u202e//工单\\1号", "." * 40]
+    visits = [november, *(seal_another(f"PG-{n}") for n in range(2, 2 + len(numbers) - 1))]
+    with app.app_context():
+        orders = [db.session.get_one(Visit, visit_id).work_order_id for visit_id in visits]
+        customer = db.session.scalars(select(Customer)).one().id
+    change(app, Customer, customer, name='@SUM(A1) "quoted",\r\nsecond line')
+    for order, number in zip(orders, numbers, strict=True):
+        change(app, WorkOrder, order, number=number)
+    data = written(app, organisation)
+    rows = index_of(data)
+    assert {row["Work order"] for row in rows} == {
+        "../../etc/passwd", f"'{HOSTILE}", "'\t-2+3", "\u202e//工单\\1号", "." * 40
+    }  # fmt: skip
+    assert {row["Customer"] for row in rows} == {'\'@SUM(A1) "quoted",\r\nsecond line'}
+    with zipfile.ZipFile(io.BytesIO(data)) as bundle:
+        names = bundle.namelist()
+    assert {row["File"] for row in rows} == set(names) - {"index.csv"}
+    safe = "_r1_Fault-dispatch-order.pdf"
+    assert set(names) == {
+        f"etc-passwd{safe}", f"HYPERLINK-http-elsewhere-example-x{safe}", f"2-3{safe}",
+        f"工单-1号{safe}", f"{visits[4]}{safe}", "index.csv",
+    }  # fmt: skip
+
+
+def test_numbers_that_look_alike_do_not_take_each_others_file(
+    app, november, organisation, seal_another
+):
+    second, third = seal_another("PG 1"), seal_another("pg-1")
+    data = written(app, organisation)
+    assert [row["File"] for row in index_of(data)] == [
+        "PG-1_r1_Fault-dispatch-order.pdf",
+        "PG-1_r1_Fault-dispatch-order_2.pdf",
+        "pg-1_r1_Fault-dispatch-order_3.pdf",
+    ]
+    with zipfile.ZipFile(io.BytesIO(data)) as bundle:
+        found = {row["Work order"]: digest_of(bundle.read(row["File"])) for row in index_of(data)}
+    with app.app_context():
+        for visit_id, number in ((november, "PG-1"), (second, "PG 1"), (third, "pg-1")):
+            asked = select(Report.sha256).where(Report.visit_id == visit_id)
+            assert found[number] == db.session.scalar(asked)
+
+
+def test_a_name_is_no_longer_than_a_system_takes():
+    assert len(f"{safe_name('单' * 300)}_r1_{safe_name('单' * 300)}.pdf".encode()) <= 255
+    assert safe_name("..") == safe_name("\0/") == ""
+
+
+def test_who_reads_chinese_gets_it_in_chinese(app, november, dana, client_of, work, tmp_path):
+    desk = client_of(dana, "zh_CN")
+    page = desk.post("/desk/bundles", data={"month": "2026-11"}, headers=PAGE)
+    assert page.status_code == 303
+    work()
+    data = desk.get(f"/desk/bundles/{newest(app).id}.zip").data
+    with zipfile.ZipFile(io.BytesIO(data)) as bundle:
+        name, index = bundle.namelist()
+        rows = list(csv.reader(io.StringIO(bundle.read(index).decode("utf-8-sig"))))
+    assert name == "PG-1_r1_故障处理派工单.pdf"
+    assert rows[0][:4] == ["工单编号", "客户", "现场", "工作类型"]
+    assert rows[1][3] == "维修"
+    assert rows[1][11] == "否"
+
+
+# How it is made
+
+
+def test_the_page_says_how_far_it_is_while_it_is_made(
+    app, november, seal_another, desk, work, monkeypatch
+):
+    seal_another("PG-2")
+    monkeypatch.setattr(bundling, "AT_ONCE", 1)
+    read, seen = blobs.read, []
+
+    def look(org_id, name):
+        with ThreadPoolExecutor(1) as somebody:  # who is not inside the job's own context
+            part = somebody.submit(desk.get, f"/desk/bundles/{id_}").result().text
+        seen.append((part.count('value="0"') + 2 * part.count('value="1"'), "every 2s" in part))
+        return read(org_id, name)
+
+    start(desk)
+    id_ = newest(app).id
+    monkeypatch.setattr(blobs, "read", look)
+    work()
+    assert seen == [(1, True), (2, True)]
+    part = desk.get(f"/desk/bundles/{newest(app).id}").text
+    assert "Ready" in part
+    assert "every 2s" not in part
+
+
+def test_one_that_is_being_made_is_not_begun_a_second_time(app, november, desk, work):
+    start(desk)
+    start(desk)
+    assert work() == 1
+    with app.app_context():
+        assert len(db.session.scalars(select(Bundle)).all()) == 1
+    start(desk)
+    assert work() == 1
+    with app.app_context():
+        bundles.make_bundle(newest(app).id, datetime.now(UTC))
+    assert newest(app).tries == 1
+
+
+def test_one_that_fails_says_why_and_is_begun_again(app, november, desk, work, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device <b>")
+
+    monkeypatch.setattr(bundling.zipfile.ZipFile, "writestr", full)
+    start(desk)
+    work()
+    page = desk.get("/desk/bundles").text
+    assert (
+        "The file could not be made: OSError: [Errno 28] No space left on device &lt;b&gt;" in page
+    )
+    id_ = newest(app).id
+    assert desk.get(f"/desk/bundles/{id_}.zip").status_code == 404
+    with app.app_context():
+        assert blobs.read(newest(app).org_id, f"bundles/{id_}.zip") is None
+    monkeypatch.undo()
+    assert desk.post(f"/desk/bundles/{id_}/tries", headers=PAGE).location == "/desk/bundles"
+    work()
+    assert len(index_of(file_from(app, desk))) == 1
+    assert desk.post(f"/desk/bundles/{id_}/tries", headers=PAGE).status_code == 303
+    assert work() == 0
+
+
+def long_ago(app):
+    silent = timedelta(seconds=bundles.LOST_SECONDS + 1)
+    change(app, Bundle, newest(app).id, seen_at=datetime.now(UTC) - silent)
+
+
+@pytest.mark.parametrize("state", ["waiting", "running"])
+def test_one_whose_server_stopped_says_so_and_is_begun_again(app, november, desk, work, state):
+    start(desk)
+    app.extensions["huey"].storage.flush_queue()
+    id_ = newest(app).id
+    change(app, Bundle, id_, state=state)
+    assert "Start again" not in desk.get("/desk/bundles").text
+    long_ago(app)
+    page = desk.get("/desk/bundles").text
+    assert "The server stopped before it was finished." in page
+    assert "every 2s" not in page
+    desk.post(f"/desk/bundles/{id_}/tries", headers=PAGE)
+    assert work() == 1
+    assert len(index_of(file_from(app, desk))) == 1
+
+
+def test_one_that_nobody_began_is_found_every_hour(app, november, desk, work):
+    start(desk)
+    app.extensions["huey"].storage.flush_queue()
+    with app.app_context():
+        jobs.perform_job("bundles", "")
+    assert work() == 0
+    long_ago(app)
+    with app.app_context():
+        jobs.perform_job("bundles", "")
+    assert work() == 1
+    assert newest(app).state == "ready"
+
+
+def test_who_was_thought_lost_and_goes_on_spoils_nothing(app, november, dana, desk, monkeypatch):
+    """Slow storage: a second try is begun and ends while the first still writes."""
+    start(desk)
+    id_ = newest(app).id
+    write, tries = bundling.write_bundle, []
+
+    def slow(out, *given):
+        tries.append(id_)
+        if len(tries) == 1:
+            out.write(b"half a file")
+            long_ago(app)
+            desk.post(f"/desk/bundles/{id_}/tries", headers=PAGE)
+            bundles.make_bundle(id_, datetime.now(UTC))
+        return write(out, *given)
+
+    monkeypatch.setattr(bundles, "write_bundle", slow)
+    with app.app_context():
+        bundles.make_bundle(id_, datetime.now(UTC))
+    assert (len(tries), newest(app).tries, newest(app).state) == (2, 2, "ready")
+    assert len(index_of(file_from(app, desk))) == 1
+
+
+def test_files_are_forgotten_after_their_days(app, november, desk, work):
+    start(desk)
+    work()
+    bundle = newest(app)
+    now = datetime.now(UTC)
+    with app.app_context():
+        assert bundles.forget_old(now + timedelta(days=6)) == 0
+        assert blobs.read(bundle.org_id, f"bundles/{bundle.id}.zip")
+        assert bundles.forget_old(now + timedelta(days=8)) == 1
+        assert blobs.read(bundle.org_id, f"bundles/{bundle.id}.zip") is None
+    assert desk.get(f"/desk/bundles/{bundle.id}.zip").status_code == 404
+    assert "papers-" not in desk.get("/desk/bundles").text
