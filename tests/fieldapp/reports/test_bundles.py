@@ -268,11 +268,10 @@ def test_numbers_that_look_alike_do_not_take_each_others_file(
 ):
     second, third = seal_another("PG 1"), seal_another("pg-1")
     data = written(app, organisation)
-    assert [row["File"] for row in index_of(data)] == [
-        "PG-1_r1_Fault-dispatch-order.pdf",
-        "PG-1_r1_Fault-dispatch-order_2.pdf",
-        "pg-1_r1_Fault-dispatch-order_3.pdf",
-    ]
+    # a system that knows no capitals sees three files
+    assert {row["File"].casefold() for row in index_of(data)} == {
+        f"pg-1_r1_fault-dispatch-order{which}.pdf" for which in ("", "_2", "_3")
+    }
     with zipfile.ZipFile(io.BytesIO(data)) as bundle:
         found = {row["Work order"]: digest_of(bundle.read(row["File"])) for row in index_of(data)}
     with app.app_context():
