@@ -96,6 +96,14 @@ def writing(org_id: str, name: str) -> Iterator[IO[bytes]]:
         raise
 
 
+def forget(org_id: str, name: str) -> None:
+    """Remove what was written as ``name``, and halves of it that a killed process left."""
+    remove(org_id, name)
+    files, root = _storage()
+    for half in files.glob(f"{root}/{org_id}/{name}.*.new"):
+        files.rm_file(half)
+
+
 def reading(org_id: str, name: str) -> IO[bytes] | None:
     """The stored bytes called ``name`` as a stream, to be closed by whoever asks; or None."""
     files, root = _storage()

@@ -140,11 +140,11 @@ def forget_old(now: datetime) -> int:
     old = db.session.scalars(select(Bundle).where(Bundle.seen_at < before)).all()
     names = [(bundle.org_id, bundle.id, file_of(bundle)) for bundle in old]
     for org_id, id_, name in names:
+        blobs.forget(org_id, name)
         begin_writing()
         if (bundle := db.session.get(Bundle, id_)) is not None:
             db.session.delete(bundle)
         db.session.commit()
-        blobs.remove(org_id, name)
     return len(names)
 
 
