@@ -64,8 +64,8 @@ def is_lost(bundle: Bundle, now: datetime) -> bool:
 
 
 def file_of(bundle: Bundle) -> str:
-    """Where its file is kept among the blobs."""
-    return f"bundles/{bundle.id}.zip"
+    """Where the file of its newest try is kept among the blobs."""
+    return _file(bundle.id, bundle.tries)
 
 
 def ask_bundle(person: Person, month: str, language: str, now: datetime) -> None:
@@ -138,14 +138,20 @@ def forget_old(now: datetime) -> int:
     """Forget files that were kept long enough, and whatever never became one; returns how many."""
     before = now - timedelta(days=current_app.config["BUNDLE_DAYS"])
     old = db.session.scalars(select(Bundle).where(Bundle.seen_at < before)).all()
-    names = [(bundle.org_id, bundle.id, file_of(bundle)) for bundle in old]
-    for org_id, id_, name in names:
-        blobs.forget(org_id, name)
+    keys = [(bundle.org_id, bundle.id, bundle.tries) for bundle in old]
+    for org_id, id_, tries in keys:
+        for number in range(1, tries + 1):
+            blobs.forget(org_id, _file(id_, number))
         begin_writing()
         if (bundle := db.session.get(Bundle, id_)) is not None:
             db.session.delete(bundle)
         db.session.commit()
-    return len(names)
+    return len(keys)
+
+
+def _file(id_: str, tries: int) -> str:
+    # each try has its own: one that was thought lost and goes on must not take another's place
+    return f"bundles/{id_}-{tries}.zip"
 
 
 def _begin(id_: str, now: datetime) -> int | None:
@@ -164,7 +170,7 @@ def _begin(id_: str, now: datetime) -> int | None:
 def _write(id_: str, tries: int) -> None:
     bundle = db.session.get_one(Bundle, id_)
     owner = db.session.get_one(Organisation, bundle.org_id)
-    org_id, name = owner.id, file_of(bundle)
+    org_id, name = owner.id, _file(id_, tries)
     month, language = bundle.month, bundle.language
 
     def tell(done: int, missing: int, count: int) -> None:
@@ -175,7 +181,11 @@ def _write(id_: str, tries: int) -> None:
     with blobs.writing(org_id, name) as out:
         write_bundle(out, owner, month, language, tell)
         size = out.tell()
-    bundle = _held(id_, tries)
+    try:
+        bundle = _held(id_, tries)
+    except _TakenOver:
+        blobs.remove(org_id, name)
+        raise
     bundle.state, bundle.size = READY, size
     db.session.commit()
 

@@ -161,6 +161,7 @@ KINDS: tuple[Kind, ...] = (
     _error("bundle.not-found", 404, "There is no such file of papers any more. Start it again."),
     _error("bundle.month", 422, "That is no month. Please choose one."),
     _error("bundle.empty", 422, "No paper was sealed in that month."),
+    _error("bundle.not-begun", 503, "Nobody has begun it: other work comes first.", True),
     _error("bundle.lost", 503, "The server stopped before it was finished. Start it again.", True),
     _error("bundle.failed", 500, "The file could not be made: %(reason)s", True),
     _error("reseal.unknown", 404, "No visit and no work order is called %(called)s."),

@@ -206,7 +206,7 @@ def test_every_revision_stands_in_the_month_of_its_seal_and_says_whether_it_coun
 
 
 def test_a_lost_and_a_damaged_file_are_named_and_stop_nothing(
-    app, november, seal_another, desk, work
+    app, november, seal_another, desk, work, tmp_path
 ):
     lost, damaged = seal_another("PG-2"), seal_another("PG-3")
     with app.app_context():
@@ -231,7 +231,8 @@ def test_a_lost_and_a_damaged_file_are_named_and_stop_nothing(
     assert {row["SHA-256"] for row in rows.values()} == registered(app)
     with zipfile.ZipFile(io.BytesIO(data)) as bundle:
         assert bundle.namelist() == ["PG-1_r1_Fault-dispatch-order.pdf", "index.csv"]
-    done = app.test_cli_runner().invoke(main, ["papers", "2026-11", "--out", "papers.zip"])
+    out = str(tmp_path / "papers.zip")
+    done = app.test_cli_runner().invoke(main, ["papers", "2026-11", "--out", out])
     assert (done.exit_code, done.output) == (1, "papers of 2026-11: 3, of which missing: 2\n")
 
 
@@ -353,7 +354,7 @@ def test_one_that_fails_says_why_and_is_begun_again(app, november, desk, work, m
     id_ = newest(app).id
     assert desk.get(f"/desk/bundles/{id_}.zip").status_code == 404
     with app.app_context():
-        assert blobs.read(newest(app).org_id, f"bundles/{id_}.zip") is None
+        assert blobs.read(newest(app).org_id, f"bundles/{id_}-1.zip") is None
     monkeypatch.undo()
     assert desk.post(f"/desk/bundles/{id_}/tries", headers=PAGE).location == "/desk/bundles"
     work()
@@ -367,8 +368,14 @@ def long_ago(app):
     change(app, Bundle, newest(app).id, seen_at=datetime.now(UTC) - silent)
 
 
-@pytest.mark.parametrize("state", ["waiting", "running"])
-def test_one_whose_server_stopped_says_so_and_is_begun_again(app, november, desk, work, state):
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("waiting", "Nobody has begun it: other work comes first."),
+        ("running", "The server stopped before it was finished."),
+    ],
+)
+def test_one_whose_job_is_lost_says_so_and_is_begun_again(app, november, desk, work, state, said):
     start(desk)
     app.extensions["huey"].storage.flush_queue()
     id_ = newest(app).id
@@ -376,7 +383,7 @@ def test_one_whose_server_stopped_says_so_and_is_begun_again(app, november, desk
     assert "Start again" not in desk.get("/desk/bundles").text
     long_ago(app)
     page = desk.get("/desk/bundles").text
-    assert "The server stopped before it was finished." in page
+    assert said in page
     assert "every 2s" not in page
     desk.post(f"/desk/bundles/{id_}/tries", headers=PAGE)
     assert work() == 1
@@ -396,26 +403,33 @@ def test_one_that_nobody_began_is_found_every_hour(app, november, desk, work):
     assert newest(app).state == "ready"
 
 
-def test_who_was_thought_lost_and_goes_on_spoils_nothing(app, november, dana, desk, monkeypatch):
-    """Slow storage: a second try is begun and ends while the first still writes."""
+@pytest.mark.parametrize("has_written", [False, True])
+def test_who_was_thought_lost_and_goes_on_spoils_nothing(
+    app, november, organisation, desk, monkeypatch, has_written
+):
+    """Slow storage: a second try is begun and ends before the first has written, or just after."""
     start(desk)
     id_ = newest(app).id
     write, tries = bundling.write_bundle, []
 
     def slow(out, *given):
         tries.append(id_)
-        if len(tries) == 1:
-            out.write(b"half a file")
-            long_ago(app)
-            desk.post(f"/desk/bundles/{id_}/tries", headers=PAGE)
-            bundles.make_bundle(id_, datetime.now(UTC))
-        return write(out, *given)
+        if len(tries) > 1:
+            return write(out, *given)
+        done = write(out, *given) if has_written else None
+        out.write(b"more than a file")
+        long_ago(app)
+        desk.post(f"/desk/bundles/{id_}/tries", headers=PAGE)
+        bundles.make_bundle(id_, datetime.now(UTC))
+        return done or write(out, *given)
 
     monkeypatch.setattr(bundles, "write_bundle", slow)
     with app.app_context():
         bundles.make_bundle(id_, datetime.now(UTC))
     assert (len(tries), newest(app).tries, newest(app).state) == (2, 2, "ready")
     assert len(index_of(file_from(app, desk))) == 1
+    with app.app_context():
+        assert blobs.read(organisation, f"bundles/{id_}-1.zip") is None
 
 
 def test_files_are_forgotten_after_their_days(app, november, desk, work):
@@ -424,12 +438,12 @@ def test_files_are_forgotten_after_their_days(app, november, desk, work):
     bundle = newest(app)
     now = datetime.now(UTC)
     with app.app_context():
-        half = f"bundles/{bundle.id}.zip.0123456789abcdef.new"  # of a server that was killed
+        half = f"bundles/{bundle.id}-1.zip.0123456789abcdef.new"  # of a server that was killed
         blobs.write(bundle.org_id, half, b"half a file")
         assert bundles.forget_old(now + timedelta(days=6)) == 0
-        assert blobs.read(bundle.org_id, f"bundles/{bundle.id}.zip")
+        assert blobs.read(bundle.org_id, f"bundles/{bundle.id}-1.zip")
         assert bundles.forget_old(now + timedelta(days=8)) == 1
-        assert blobs.read(bundle.org_id, f"bundles/{bundle.id}.zip") is None
+        assert blobs.read(bundle.org_id, f"bundles/{bundle.id}-1.zip") is None
         assert blobs.read(bundle.org_id, half) is None
     assert desk.get(f"/desk/bundles/{bundle.id}.zip").status_code == 404
     assert bundle.id not in desk.get("/desk/bundles").text
