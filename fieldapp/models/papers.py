@@ -61,7 +61,7 @@ class Report(Base):
         String(64)
     )  # of what it says, without times of ours
     sha256: Mapped[str] = mapped_column(String(64), index=True)
-    unsealed_sha256: Mapped[str] = mapped_column(String(64))  # before the seal; "" of old papers
+    unsealed_sha256: Mapped[str] = mapped_column(String(64), default="")  # before the seal
     awaits_timestamp: Mapped[bool] = mapped_column(default=False)  # the authority was silent
     sealed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     verdict: Mapped[str] = mapped_column(String(10))  # of the customer's signature
