@@ -6,12 +6,15 @@ pieces; the pieces are objects of their own until the last one came and the hash
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeGuard
+from typing import IO, Any, TypeGuard
 
 import fsspec
 from flask import Response, current_app
@@ -71,6 +74,44 @@ def write(org_id: str, name: str, data: bytes) -> None:
         except FileNotFoundError:
             continue
     raise Problem("server.busy")
+
+
+@contextmanager
+def writing(org_id: str, name: str) -> Iterator[IO[bytes]]:
+    """A stream whose bytes are stored as ``name`` once it was written to its end.
+
+    What fails on the way leaves nothing behind, and what was there stays.
+    """
+    files, root = _storage()
+    path = f"{root}/{org_id}/{name}"
+    target = f"{path}.{secrets.token_hex(8)}.new"
+    files.makedirs(path.rpartition("/")[0], exist_ok=True)
+    try:
+        with files.open(target, "wb") as out:
+            yield out
+        files.mv(target, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            files.rm_file(target)
+        raise
+
+
+def forget(org_id: str, name: str) -> None:
+    """Remove what was written as ``name``, and halves of it that a killed process left."""
+    remove(org_id, name)
+    files, root = _storage()
+    for half in files.glob(f"{root}/{org_id}/{name}.*.new"):
+        files.rm_file(half)
+
+
+def reading(org_id: str, name: str) -> IO[bytes] | None:
+    """The stored bytes called ``name`` as a stream, to be closed by whoever asks; or None."""
+    files, root = _storage()
+    try:
+        found: IO[bytes] = files.open(f"{root}/{org_id}/{name}", "rb")
+    except FileNotFoundError:
+        return None
+    return found
 
 
 def remove(org_id: str, name: str) -> None:

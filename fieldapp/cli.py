@@ -10,6 +10,7 @@ import sys
 from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from flask import current_app
@@ -22,6 +23,9 @@ from fieldapp.database import begin_writing
 from fieldapp.models import Organisation, Person, db
 from sync.problems import Problem, sentence
 from sync.seal_key import SealKey, WrongKey, fingerprint, name_of
+
+if TYPE_CHECKING:
+    from fieldapp.reseal import Resealed
 
 GARBAGE = (20_000, 20, 50)
 """When Python looks for garbage that counting references misses: a push makes little of it."""
@@ -263,6 +267,75 @@ def verify(file: Path, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("called", metavar="WORK-ORDER")
+@click.option("--revision", type=int, default=None, help="This one alone.")
+@click.option("--organisation", default=None, help="Name, where there are several.")
+def reseal(called: str, revision: int | None, organisation: str | None) -> None:
+    """Bring back the lost papers of a work order (its number) or of a visit (its id).
+
+    Ends with 1 when one is still lost.  What was handed out before stays genuine.
+    """
+    from fieldapp import reseal as resealing
+
+    _prepare()
+    owner = _organisation(organisation)
+    if owner is None:
+        raise click.ClickException("there is no such organisation; add a person first")
+    try:
+        papers = resealing.reseal(owner.id, called, revision, datetime.now(UTC))
+    except Problem as problem:
+        raise click.ClickException(_told(problem)) from None
+    for paper in papers:
+        click.echo(f"revision {paper.revision}, {paper.title}: {_became(paper)}")
+    sys.exit(1 if any(paper.problem for paper in papers) else 0)
+
+
+def _became(paper: Resealed) -> str:
+    """What became of a lost paper, as a sentence."""
+    if paper.problem is not None:
+        return f"still lost. {_told(paper.problem)}"
+    if paper.from_revision is not None:
+        told = f"put back as it was, from revision {paper.from_revision}, which carries it."
+    else:
+        told = "made again, the same before the seal, and sealed anew; both files are genuine."
+    return told + (f" The damaged file is kept as {paper.aside}." if paper.aside else "")
+
+
+def _told(problem: Problem) -> str:
+    return sentence(problem.code) % defaultdict(str, problem.args_)
+
+
+@main.command()
+@click.argument("month")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
+              help="The ZIP to write.")  # fmt: skip
+@click.option("--organisation", default=None, help="Name, where there are several.")
+def papers(month: str, out: Path, organisation: str | None) -> None:
+    """Put every paper sealed in a month (2026-11) into a ZIP; ends with 1 if one is missing."""
+    from fieldapp.bundling import write_bundle
+    from fieldapp.languages import language_of_locale
+    from fieldapp.months import is_month
+
+    _prepare()
+    if not is_month(month):
+        raise click.ClickException(f"a month looks like 2026-11, not {month}")
+    owner = _organisation(organisation)
+    if owner is None:
+        raise click.ClickException("there is no such organisation; add a person first")
+    unfinished = out.with_name(f"{out.name}.new")
+    try:
+        with unfinished.open("wb") as file:
+            written = write_bundle(
+                file, owner, month, language_of_locale(os.environ), lambda *_: None
+            )
+        unfinished.replace(out)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    click.echo(f"papers of {month}: {written.count}, of which missing: {written.missing}")
+    sys.exit(1 if written.missing else 0)
+
+
+@main.command()
 def doctor() -> None:
     """Look at libraries, fonts, database, key and disk: what is wrong and what to do."""
     from fieldapp.health import examine
@@ -291,8 +364,7 @@ def run() -> None:
         click.echo(f"fieldapp: the database does not answer or is busy: {told}", err=True)
         sys.exit(3)
     except Problem as problem:
-        blank = defaultdict(str, problem.args_)
-        click.echo(f"fieldapp: {sentence(problem.code) % blank}", err=True)
+        click.echo(f"fieldapp: {_told(problem)}", err=True)
         sys.exit(3)
 
 

@@ -55,6 +55,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SMTP_CERTIFICATES", "", "File that vouches for the mail server; empty: the system's."),
     Setting("SMTP_SECONDS", 20, "Longest wait for the mail server in seconds.", 1),
     Setting("MAIL_FROM", "", "Address that letters come from; needed where SMTP_URL is set."),
+    Setting("BUNDLE_DAYS", 7, "Days a file with a month's papers is kept.", 1),
     Setting("BEHIND_PROXY", 0, "Proxies in front whose forwarded headers are believed.", 0),
     Setting("REDIS_URL", "", "Redis for background work; empty means SQLite in the instance."),
 )

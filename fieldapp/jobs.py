@@ -6,6 +6,7 @@ consumer in the same command.  A job is a name and a key, so that doing it twice
 
 from __future__ import annotations
 
+import hmac
 import logging
 import threading
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import Any
 from flask import Flask, current_app
 from huey import Huey, RedisHuey, SqliteHuey, crontab
 from huey.consumer import Consumer
+from sqlalchemy import make_url
 
 log = logging.getLogger(__name__)
 RETRIES = 3
@@ -23,7 +25,7 @@ RETRY_SECONDS = 10
 
 def install(app: Flask) -> None:
     """Give ``app`` its queue and the one task that every job runs through."""
-    huey = _open(app.config["REDIS_URL"], Path(app.config["INSTANCE"]))
+    huey = _open(app)
 
     @huey.task(retries=RETRIES, retry_delay=RETRY_SECONDS)  # type: ignore[untyped-decorator]
     def run(job: str, key: str) -> None:
@@ -36,6 +38,7 @@ def install(app: Flask) -> None:
             perform_job("due", "")
             perform_job("close", "")
             perform_job("mail-due", "")
+            perform_job("bundles", "")
 
     @huey.periodic_task(crontab(minute="*/10"))  # type: ignore[untyped-decorator]
     def stamp() -> None:
@@ -50,11 +53,12 @@ def enqueue(job: str, key: str, delay_seconds: int = 0) -> None:
     """Do ``job`` for ``key`` soon, or after a while.
 
     Jobs are ``report`` (key: a visit's id), ``photo`` (key: ``organisation/sha256``), ``mail``
-    (key: the letter's id) and, every hour without a key, ``due`` (a report for every visit whose
-    job was lost), ``close`` (visits that are over leave the phones) and ``mail-due`` (letters whose
-    job was lost); every ten minutes ``timestamps`` (for papers sealed without one).  A queue that
-    cannot be reached loses the job, never the request whose facts are stored already: ``due`` finds
-    it within the hour.
+    (key: the letter's id), ``bundle`` (a month's papers in one file; key: its id) and, every hour
+    without a key, ``due`` (a report for every visit whose job was lost), ``close`` (visits that are
+    over leave the phones), ``mail-due`` (letters whose job was lost) and ``bundles`` (files whose
+    job was lost, and those that were kept long enough); every ten minutes ``timestamps`` (for
+    papers sealed without one).  A queue that cannot be reached loses the job, never the request
+    whose facts are stored already: ``due`` finds it within the hour.
     """
     run = current_app.extensions["run_job"]
     try:
@@ -68,7 +72,7 @@ def enqueue(job: str, key: str, delay_seconds: int = 0) -> None:
 
 def perform_job(job: str, key: str) -> None:
     """Do one job now, in this process."""
-    from fieldapp import closing, mail, postman, reports, timestamps
+    from fieldapp import bundles, closing, mail, postman, reports, timestamps
 
     if job == "report":
         reports.make_report(key)
@@ -82,6 +86,12 @@ def perform_job(job: str, key: str) -> None:
     elif job == "mail-due":
         for mail_id in mail.find_due_mail(datetime.now(UTC)):
             enqueue("mail", mail_id)
+    elif job == "bundle":
+        bundles.make_bundle(key, datetime.now(UTC))
+    elif job == "bundles":
+        bundles.forget_old(datetime.now(UTC))
+        for bundle_id in bundles.find_waiting(datetime.now(UTC)):
+            enqueue("bundle", bundle_id)
     elif job == "timestamps":
         timestamps.add_timestamps()
     elif job == "close":
@@ -97,7 +107,8 @@ def perform_waiting() -> int:
     """
     huey: Huey = current_app.extensions["huey"]
     count = 0
-    while (task := huey.dequeue()) is not None:
+    # asked first: to take from an empty Redis is to wait
+    while huey.pending_count() and (task := huey.dequeue()) is not None:
         count += huey.ready_to_run(task)
         huey.execute(task)
     return count
@@ -124,8 +135,20 @@ class _QuietConsumer(Consumer):  # type: ignore[misc]
         """Leave the process's signals alone."""
 
 
-def _open(redis_url: str, instance: Path) -> Huey:
-    if redis_url:
-        return RedisHuey("fieldapp", url=redis_url, results=False)
+def _open(app: Flask) -> Huey:
+    if app.config["REDIS_URL"]:
+        return RedisHuey(_queue_name(app), url=app.config["REDIS_URL"], results=False)
+    instance = Path(app.config["INSTANCE"])
     instance.mkdir(parents=True, exist_ok=True)
     return SqliteHuey("fieldapp", filename=str(instance / "jobs.sqlite"), results=False)
+
+
+def _queue_name(app: Flask) -> str:
+    """What the queue is called in a Redis that other installations may use too.
+
+    All nodes of one installation have the same session key and the same database, however each
+    writes the way to it; no two installations have both.
+    """
+    database = make_url(app.config["DATABASE_URL"]).database or ""
+    secret = str(app.secret_key).encode()
+    return f"fieldapp{hmac.new(secret, f'queue {database}'.encode(), 'sha256').hexdigest()[:16]}"

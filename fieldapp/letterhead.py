@@ -27,7 +27,7 @@ class Letterhead(TypedDict):
 
 def letterhead_of(organisation: Organisation) -> Letterhead:
     """The head of its papers; a logo whose file is lost is left out."""
-    logo = blobs.read(organisation.id, _file(organisation.logo)) if organisation.logo else None
+    logo = blobs.read(organisation.id, logo_file(organisation.logo)) if organisation.logo else None
     return {
         "name": organisation.name,
         "phone": organisation.phone,
@@ -61,9 +61,10 @@ def keep_logo(organisation: Organisation, picture: bytes) -> None:
     """
     copy = print_copy(picture)
     name = hashlib.sha256(copy).hexdigest()
-    blobs.write(organisation.id, _file(name), copy)
+    blobs.write(organisation.id, logo_file(name), copy)
     organisation.logo = name
 
 
-def _file(name: str) -> str:
+def logo_file(name: str) -> str:
+    """Where the logo whose bytes have this SHA-256 is kept among the blobs."""
     return f"logos/{name}.jpg"

@@ -25,6 +25,7 @@ from typing import Any
 
 from fieldapp import sealing
 from sync.problems import Problem
+from sync.verdict import digest_of
 
 SECONDS = 20
 """Longest a job may take before its process is killed."""
@@ -91,6 +92,20 @@ class RenderPool:
         sync.report.render_report raises.
         """
         return self._run(("render", paper, seal, replace_missing))
+
+    def render_sealed(
+        self,
+        paper: Mapping[str, object],
+        seal: sealing.SealJob,
+        *,
+        replace_missing: bool = False,
+    ) -> tuple[bytes, str]:
+        """The sealed PDF as :meth:`render` gives it, and the SHA-256 of what was sealed.
+
+        Two seals of one paper differ; what they were put on does not.
+        """
+        answer = self._run(("seal", paper, seal, replace_missing))
+        return answer[64:], answer[:64].decode()
 
     def inspect(
         self, pdf: bytes, certificates_pem: bytes, timestamp_certificates_pem: bytes = b""
@@ -243,15 +258,16 @@ def _answer(job: tuple[Any, ...], environments: Callable[[str], Any]) -> bytes:
         return _as_bytes(sealing.inspect_file(*job[1:]))
     if job[0] == "timestamp":
         return _linted(sealing.stamp_paper(*job[1:]))
-    _, paper, seal_job, replace_missing = job
+    kind, paper, seal_job, replace_missing = job
     from sync import report
 
     pdf = report.render_report(
         paper, environments(paper["language"]), replace_missing=replace_missing
     )
+    unsealed = digest_of(pdf).encode() if kind == "seal" else b""
     if seal_job is not None:
         pdf = sealing.seal_paper(pdf, seal_job)
-    return _linted(pdf)
+    return unsealed + _linted(pdf)
 
 
 def _linted(pdf: bytes) -> bytes:

@@ -13,12 +13,20 @@ from flask import current_app
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, TimeoutError
 
-from fieldapp import blobs, hindrances, jobs, keys
+from fieldapp import __version__, blobs, hindrances, jobs, keys, sources
 from fieldapp.database import begin_reading, begin_writing
 from fieldapp.ids import is_token, mint_id
 from fieldapp.letterhead import letterhead_of
 from fieldapp.mail import copies_of
-from fieldapp.models import Blob, BlobReference, Organisation, Report, Visit, db
+from fieldapp.models import (
+    Blob,
+    BlobReference,
+    Organisation,
+    Report,
+    ReportSource,
+    Visit,
+    db,
+)
 from fieldapp.paper import content_of
 from fieldapp.perform import journal_of, unit
 from fieldapp.policies import load_policy
@@ -231,12 +239,17 @@ def _seal(
         "photos": _pictures(content["photos"], copies),
         "words": policy.vocabulary,
     }
-    sealed = {}
     assert visit.work_order is not None
     job_type = _job_type(content) or visit.work_order.job_type
-    for name in papers_of(policy.papers(job_type), content["snapshot"]["facts"]):
-        paper = common | {"name": name} | _previous(earlier, name)
-        sealed[name] = pool().render(paper, _seal_job(paper, now), replace_missing=True)
+    names = papers_of(policy.papers(job_type), content["snapshot"]["facts"])
+    previous = {name: _previous(earlier, name) for name in names}
+    packed, pictures = sources.pack(common, previous)
+    # made from what is kept: whatever packing changes, it changes now and not when one is lost
+    common, _ = sources.unpack(packed, lambda _, sha256: pictures[sha256])
+    sealed = {}
+    for name in names:
+        paper = common | {"name": name} | previous[name]
+        sealed[name] = pool().render_sealed(paper, seal_job(paper, now), replace_missing=True)
     org_id, visit_id = visit.org_id, visit.id
     reports = [
         Report(
@@ -248,20 +261,24 @@ def _seal(
             name=name,
             content_sha256=content_sha256,
             sha256=digest_of(pdf),
-            awaits_timestamp=_awaits_timestamp(pdf),
+            unsealed_sha256=unsealed_sha256,
+            awaits_timestamp=awaits_timestamp(pdf),
             sealed_at=now,
             verdict=_verdict(content),
         )
-        for name, pdf in sealed.items()
+        for name, (pdf, unsealed_sha256) in sealed.items()
     ]
+    source = ReportSource(
+        visit_id=visit_id, revision=revision, org_id=org_id, made_by=__version__, packed=packed
+    )
     letters = copies_of(visit_id, revision, now)
     letter_ids = [letter.id for letter in letters]
     begin_writing()
-    db.session.add_all([*reports, *letters])
+    db.session.add_all([*reports, source, *letters])
     try:
         # Who holds the revision writes its files: two seals of one content are never the same bytes
         db.session.flush()
-        for name, pdf in sealed.items():
+        for name, (pdf, _) in sealed.items():
             blobs.write(org_id, paper_file(visit_id, revision, name), pdf)
         db.session.commit()
     except IntegrityError:
@@ -310,7 +327,8 @@ def _token(visit: Visit) -> str:
     return secrets.token_hex(16)
 
 
-def _seal_job(paper: Mapping[str, Any], now: datetime) -> SealJob:
+def seal_job(paper: Mapping[str, Any], now: datetime) -> SealJob:
+    """How a paper is sealed at this moment."""
     private_pem, certificate_pem = keys.sealing_pem()
     return SealJob(
         private_pem=private_pem,
@@ -322,7 +340,7 @@ def _seal_job(paper: Mapping[str, Any], now: datetime) -> SealJob:
     )
 
 
-def _awaits_timestamp(pdf: bytes) -> bool:
+def awaits_timestamp(pdf: bytes) -> bool:
     """Whether the authority was silent when this was sealed."""
     return bool(current_app.config["TIMESTAMP_URL"]) and not seal_check.has_timestamp(pdf)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from flask import current_app
 from sqlalchemy import select
 
 from fieldapp import blobs, keys
-from fieldapp.database import begin_writing, insert_new
-from fieldapp.models import Report, ReportFile, db
+from fieldapp.database import begin_writing
+from fieldapp.models import Report, db
+from fieldapp.register import digests_of, register
 from fieldapp.reports import paper_file, pool, read_paper
 from sync import seal_check
 from sync.problems import Problem
@@ -55,7 +55,7 @@ def _add_timestamp(report_id: str) -> bool:
     whatever was handed out, and whenever this process dies, is known.
     """
     report = db.session.get_one(Report, report_id)
-    before, known = read_paper(report), _digests(report)
+    before, known = read_paper(report), digests_of(report)
     db.session.rollback()  # nobody waits for the authority with a transaction open
     if before is None or digest_of(before) not in known:
         raise Problem("report.failed", reason="the file is lost or is not what was sealed")
@@ -64,23 +64,8 @@ def _add_timestamp(report_id: str) -> bool:
         after = pool().add_timestamp(
             before, pem_of(keys.certificates()), current_app.config["TIMESTAMP_URL"]
         )
-    _register(report_id, digest_of(before), digest_of(after))
+    register(report_id, digest_of(before), digest_of(after))
     return _replace(report_id, digest_of(before), after)
-
-
-def _digests(report: Report) -> set[str]:
-    files = select(ReportFile.sha256).where(ReportFile.report_id == report.id)
-    return {report.sha256, *db.session.scalars(files)}
-
-
-def _register(report_id: str, *digests: str) -> None:
-    begin_writing()
-    org_id = db.session.get_one(Report, report_id).org_id
-    table: Any = ReportFile.__table__
-    for digest in digests:
-        values = {"sha256": digest, "report_id": report_id, "org_id": org_id}
-        db.session.execute(insert_new(table).values(values))
-    db.session.commit()
 
 
 def _replace(report_id: str, before: str, pdf: bytes) -> bool:

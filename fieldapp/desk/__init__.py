@@ -3,6 +3,7 @@
 from fieldapp.desk import (
     attempts,
     board,
+    bundles,
     customers,
     decisions,
     inbox,
@@ -19,6 +20,7 @@ __all__ = [
     "attempts",
     "board",
     "bp",
+    "bundles",
     "customers",
     "decisions",
     "inbox",

@@ -2,9 +2,17 @@
 
 from fieldapp.models.assets import Asset, Part, VanStock
 from fieldapp.models.base import Base, db
+from fieldapp.models.bundles import Bundle
 from fieldapp.models.customers import Contact, Customer, Site
 from fieldapp.models.mail import Mail
-from fieldapp.models.papers import Blob, BlobReference, Hindrance, Report, ReportFile
+from fieldapp.models.papers import (
+    Blob,
+    BlobReference,
+    Hindrance,
+    Report,
+    ReportFile,
+    ReportSource,
+)
 from fieldapp.models.people import Device, Organisation, Person
 from fieldapp.models.work import Notice, ServiceRequest, Visit, WorkOrder
 
@@ -13,6 +21,7 @@ __all__ = [
     "Base",
     "Blob",
     "BlobReference",
+    "Bundle",
     "Contact",
     "Customer",
     "Device",
@@ -24,6 +33,7 @@ __all__ = [
     "Person",
     "Report",
     "ReportFile",
+    "ReportSource",
     "ServiceRequest",
     "Site",
     "VanStock",

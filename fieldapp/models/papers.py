@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint, case
+from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint, case
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fieldapp.models.base import Base, Key, UtcDateTime
@@ -46,7 +46,10 @@ class Report(Base):
     """
 
     __tablename__ = "report"
-    __table_args__ = (UniqueConstraint("token", "revision", "name"),)
+    __table_args__ = (
+        UniqueConstraint("token", "revision", "name"),
+        Index("report_sealed", "org_id", "sealed_at"),
+    )
 
     id: Mapped[str] = mapped_column(Key, primary_key=True)
     org_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"))
@@ -58,6 +61,7 @@ class Report(Base):
         String(64)
     )  # of what it says, without times of ours
     sha256: Mapped[str] = mapped_column(String(64), index=True)
+    unsealed_sha256: Mapped[str] = mapped_column(String(64), default="")  # before the seal
     awaits_timestamp: Mapped[bool] = mapped_column(default=False)  # the authority was silent
     sealed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     verdict: Mapped[str] = mapped_column(String(10))  # of the customer's signature
@@ -68,8 +72,23 @@ class Report(Base):
         return paper_named(self.name).title
 
 
+class ReportSource(Base):
+    """What the papers of one revision were made from, so that a lost one can be made again.
+
+    ``packed`` is that of ``fieldapp.sources``; ``made_by`` the version of fieldapp that made them.
+    """
+
+    __tablename__ = "report_source"
+
+    visit_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    revision: Mapped[int] = mapped_column(primary_key=True)
+    org_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"))
+    made_by: Mapped[str] = mapped_column(String(40))
+    packed: Mapped[bytes]
+
+
 class ReportFile(Base):
-    """A file that a paper was or is, since it got a timestamp after its seal.
+    """A file that a paper was or is, since it got a timestamp after its seal or another seal.
 
     The bytes change by it, and what was handed out before stays genuine.
     """

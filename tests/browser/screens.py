@@ -28,7 +28,8 @@ from server import Server
 from sqlalchemy import func, select
 
 from fieldapp import reports
-from fieldapp.models import Report, Visit, db
+from fieldapp.database import begin_writing
+from fieldapp.models import Bundle, Report, Visit, db
 from fieldapp.perform import unit
 from sync import catalogue
 from sync.protocol import MEDIA_TYPE, PROTOCOL
@@ -318,11 +319,39 @@ class Walk:
                 for details in page.locator("main details").all():
                     details.evaluate("(element) => { element.open = true }")
                 yield name, page
+            yield from self._bundles(page)
             page.goto(f"{self.server.url}/desk/inbox")
             page.locator("article summary").first.click()
             page.locator("article details[open] button").click()
             expect(page.locator(".finding", has_text=re.compile("必填|missing"))).to_be_visible()
             yield "desk-dismissal-refused", page
+
+    def _bundles(self, page: Page) -> Walked:
+        """A month's papers in one file: before, done, refused, and as it is while it is made."""
+        page.goto(f"{self.server.url}/desk/bundles")
+        yield "desk-bundles", page
+        page.click("section button")
+        newest = page.locator("article").first  # it becomes ready without anybody asking
+        expect(newest.locator("a[download]")).to_be_visible(timeout=SEAL_SECONDS * 1000)
+        yield "desk-bundles-ready", page
+        page.locator("#month option").evaluate_all("(all) => all.forEach((e) => { e.value = '?' })")
+        page.click("section button")
+        expect(page.locator(".finding")).to_be_visible()
+        yield "desk-bundles-refused", page
+        for state, is_lost in (("waiting", False), ("running", False), ("running", True)):
+            self._let_bundle_be(state, is_lost)
+            page.goto(f"{self.server.url}/desk/bundles")
+            yield f"desk-bundles-{'lost' if is_lost else state}", page
+        self._let_bundle_be("ready", False)
+
+    def _let_bundle_be(self, state: str, is_lost: bool) -> None:
+        with self.server.office():
+            begin_writing()
+            bundle = db.session.scalars(select(Bundle).order_by(Bundle.id.desc())).first()
+            assert bundle is not None
+            bundle.state, bundle.done, bundle.count = state, 31, 120
+            bundle.seen_at = datetime.now(UTC) - (TEN_YEARS if is_lost else timedelta())
+            db.session.commit()
 
     def _pdf(self, row: Report) -> bytes:
         data = reports.read_paper(row)

@@ -88,6 +88,8 @@ COMMANDS = [
     "init",
     "key",
     "organisation",
+    "papers",
+    "reseal",
     "restored",
     "serve",
     "upgrade",

@@ -115,8 +115,8 @@ def test_two_workers_at_once_leave_one_revision(app, visit, erin_phone, render_p
     class Together:
         """A pool that gives nobody his paper before both asked for it."""
 
-        def render(self, *args, **options):
-            pdf = render_pool.render(*args, **options)
+        def render_sealed(self, *args, **options):
+            pdf = render_pool.render_sealed(*args, **options)
             both.wait()
             return pdf
 
@@ -148,7 +148,7 @@ def test_the_worker_who_came_second_looks_again(app, visit, erin_phone, render_p
     class Late:
         """A pool that is so slow that somebody else seals an older state of the visit."""
 
-        def render(self, *args, **options):
+        def render_sealed(self, *args, **options):
             app.extensions["render_pool"] = render_pool
             with app.app_context():
                 found = db.session.get_one(Visit, visit)
@@ -160,7 +160,7 @@ def test_the_worker_who_came_second_looks_again(app, visit, erin_phone, render_p
                 )  # fmt: skip
                 db.session.add(row)
                 db.session.commit()
-            return render_pool.render(*args, **options)
+            return render_pool.render_sealed(*args, **options)
 
     app.extensions["render_pool"] = Late()
     work()
