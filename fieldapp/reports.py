@@ -30,6 +30,7 @@ from fieldapp.models import (
 from fieldapp.paper import content_of
 from fieldapp.perform import journal_of, unit
 from fieldapp.policies import load_policy
+from fieldapp.register import digests_of
 from fieldapp.rendering import RenderPool
 from fieldapp.sealing import SealJob
 from sync import photos, seal_check
@@ -295,11 +296,18 @@ def _seal(
 
 
 def _previous(earlier: list[Report], name: str) -> dict[str, Any]:
-    """The newest paper of that name before, which goes along with the one that replaces it."""
+    """The newest paper of that name before, which goes along with the one that replaces it.
+
+    One whose file is lost or damaged is only named: within a sealed paper it would pass for ours.
+    """
     same = [report for report in earlier if report.name == name]
     if not same:
         return {"previous_sha256": None, "previous_pdf": None}
-    return {"previous_sha256": same[-1].sha256, "previous_pdf": read_paper(same[-1])}
+    pdf = read_paper(same[-1])
+    if pdf is None or digest_of(pdf) not in digests_of(same[-1]):
+        log.warning("revision %s of visit %s is lost", same[-1].revision, same[-1].visit_id)
+        pdf = None
+    return {"previous_sha256": same[-1].sha256, "previous_pdf": pdf}
 
 
 def _job_type(content: Mapping[str, Any]) -> str:

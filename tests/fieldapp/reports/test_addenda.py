@@ -1,8 +1,14 @@
 """What came after the signature, or beside it, stands below it."""
 
+import io
+import json
+
+import pikepdf
 import pytest
 
+from fieldapp import blobs
 from fieldapp.models import Visit, db
+from fieldapp.reports import paper_file, read_paper
 from tests.fieldapp.reports.papers import (
     entry_of,
     inside,
@@ -11,6 +17,7 @@ from tests.fieldapp.reports.papers import (
     noted,
     papers,
     revisions,
+    row_of,
     text_of,
 )
 from tests.phones import at_desk, signature
@@ -55,6 +62,23 @@ def test_what_erin_adds_after_the_signature_is_an_addendum(app, signed, erin_pho
     assert inside(second, "previous.pdf") == first
     work()
     assert revisions(app, signed) == [1, 2]
+
+
+@pytest.mark.parametrize("left", [b"%PDF-1.7 nobody sealed this", None])
+def test_an_earlier_paper_that_is_damaged_or_lost_does_not_go_along(
+    app, signed, erin_phone, work, left
+):
+    with app.app_context():
+        first = row_of(app, signed)
+        file = first.org_id, paper_file(signed, first.revision, first.name)
+        blobs.remove(*file) if left is None else blobs.write(*file, left)
+    noted(erin_phone, signed)
+    work()
+    with app.app_context():
+        second = read_paper(row_of(app, signed))
+    assert json.loads(inside(second))["previous_sha256"] == first.sha256
+    with pikepdf.open(io.BytesIO(second)) as document:
+        assert set(document.attachments) == {"visit.json"}
 
 
 def test_an_addendum_that_is_withdrawn_does_not_vanish(app, signed, erin_phone, work):
