@@ -11,7 +11,7 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import IO, Any, TypeGuard
@@ -136,6 +136,14 @@ def store(org_id: str, sha256: str, data: bytes, now: datetime) -> Blob:
     if blob is not None and blob.complete_at is not None:
         return blob
     return _complete(org_id, sha256, data, now)
+
+
+def missing(org_id: str, names: Collection[str]) -> set[str]:
+    """Those of ``names`` that are not here whole."""
+    here = select(Blob.sha256).where(
+        Blob.org_id == org_id, Blob.sha256.in_(names), Blob.complete_at.is_not(None)
+    )
+    return set(names) - set(db.session.scalars(here))
 
 
 def received(org_id: str, sha256: str) -> Blob | None:

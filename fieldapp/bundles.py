@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from fieldapp import blobs, jobs
 from fieldapp.bundling import papers_sealed, write_bundle
-from fieldapp.database import begin_writing
+from fieldapp.database import begin_writing, queue_up
 from fieldapp.ids import mint_id
 from fieldapp.models import Bundle, Organisation, Person, Report, db
 from fieldapp.models.bundles import FAILED, READY, RUNNING, WAITING
@@ -81,6 +81,7 @@ def ask_bundle(person: Person, month: str, language: str, now: datetime) -> None
         raise Problem("bundle.empty")
     org_id, person_id = owner.id, person.id
     begin_writing()
+    queue_up(f"bundle {org_id} {month}")
     open_ones = select(Bundle).where(
         Bundle.org_id == org_id, Bundle.month == month, Bundle.state.in_((WAITING, RUNNING))
     )

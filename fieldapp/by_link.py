@@ -32,7 +32,7 @@ from fieldapp.rates import limiter, per_minute
 from sync.canonical import canonical
 from sync.catalogue import ON_PAPER
 from sync.glyphs import coverage
-from sync.merge import State
+from sync.merge import State, standing_entries
 from sync.missing import others_first
 from sync.problems import Problem
 from sync.snapshot import facts
@@ -43,7 +43,11 @@ bp.after_request(keep_link)
 
 REQUEST = "signature-request"
 
-Standing = Literal["open", "given", "withdrawn", "over"]
+Standing = Literal["open", "given", "taken", "withdrawn", "over"]
+"""``taken`` for whoever signs after somebody else did by the same link."""
+
+DOUBTS = ("author.out-of-scope", "author.role")
+"""Who never had the visit opens it to nobody, before the desk has looked at it."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +120,12 @@ def create_signature(visit_id: str, token: str) -> ResponseReturnValue:
     if asked is None:
         return _absent_page()
     now = datetime.now(UTC)
-    standing = asked.standing(now)
-    if standing != "open":
-        return redirect(asked.path, 303)
     state = _state(asked, now)
     posted = {name: request.form.getlist(name) for name in request.form}
     value = read_value(asked.fields, posted, state["context"]["site"]["offsets"])
+    standing = asked.standing(now)
+    if standing != "open":
+        return _answer(asked, standing, value)
     if asked.role:
         value["role"] = asked.role
     kind = CATALOGUE["signature"]
@@ -129,7 +133,7 @@ def create_signature(visit_id: str, token: str) -> ResponseReturnValue:
     findings = (
         findings
         or unsigned(state, asked.policy.data, posted)
-        or _unseen(state)
+        or _unseen(asked)
         or others_first(state, asked.policy.data, value)
     )
     if not findings:
@@ -142,7 +146,8 @@ def create_signature(visit_id: str, token: str) -> ResponseReturnValue:
             state = _state(asked, now)
             findings = [{"field": "strokes", "code": "form.stale", "detail": ""}]
         else:
-            return redirect(asked.path, 303)
+            asked = asked_for(visit_id, token) or asked
+            return _answer(asked, asked.standing(now), value)
     return _sign_page(asked, state, value, findings)
 
 
@@ -152,12 +157,7 @@ def show_photo(visit_id: str, token: str, sha256: str) -> ResponseReturnValue:
     asked = asked_for(visit_id, token)
     if asked is None or asked.standing(datetime.now(UTC)) != "open":
         return _absent_page()
-    shown = {
-        entry["value"].get("sha256")
-        for entry in asked.visit.state["entries"]
-        if entry["kind"] == "photo" and not entry["voids"]
-    }
-    if sha256 not in shown:
+    if sha256 not in _photos(asked.visit.state):
         raise Problem("photo.not-found")
     return blobs.photo_response(asked.visit, sha256)
 
@@ -176,10 +176,17 @@ def asked_for(visit_id: str, token: str) -> Asked | None:
     else:
         return None
     person = db.session.get(Person, entry["author"])
-    if person is None or person.org_id != visit.org_id:
+    if person is None or person.org_id != visit.org_id or _is_doubted(visit.state, entry["id"]):
         return None
     owner = db.session.get_one(Organisation, visit.org_id)
     return Asked(visit, entry, person, owner, load_policy(owner.policy))
+
+
+def _is_doubted(state: State, id_: str) -> bool:
+    return any(
+        flag["operation"] == id_ and flag["code"] in DOUBTS and not flag.get("dismissed")
+        for flag in state["flags"]
+    )
 
 
 def _perform(asked: Asked, state: State, value: Mapping[str, Any], now: datetime) -> None:
@@ -215,6 +222,7 @@ def _sign_page(
         "person": None,
         "owner": {"name": asked.owner.name, "phone": asked.owner.phone},
         "role": asked.role,
+        "to_come": _to_come(asked),
         "trouble": _trouble(findings) if findings else "",
     }
     kinds = localised(current_language())["catalogue"]
@@ -225,9 +233,20 @@ def _sign_page(
     return customer_page("sign/form.html", arguments, 422 if findings else 200)
 
 
-def _unseen(state: State) -> list[Finding]:
+def _photos(state: State) -> set[str]:
+    """The hashes of the photos that are to be signed."""
+    told = (entry["value"].get("sha256") for entry in standing_entries(state, "photo"))
+    return {name for name in told if blobs.is_name(name)}
+
+
+def _to_come(asked: Asked) -> int:
+    """How many of them are not here yet."""
+    return len(blobs.missing(asked.visit.org_id, _photos(asked.visit.state)))
+
+
+def _unseen(asked: Asked) -> list[Finding]:
     """Nobody signs for pictures that are not here yet: he could not see them."""
-    if not state["sync"]["photos"]:
+    if not _to_come(asked):
         return []
     return [{"field": "strokes", "code": "form.stale", "detail": ""}]
 
@@ -241,7 +260,19 @@ def _trouble(findings: Sequence[Finding]) -> str:
 _REASONS = ("form.stale", "signature.others-first")
 
 
-def _closed_page(asked: Asked, standing: Standing) -> ResponseReturnValue:
+def _answer(asked: Asked, standing: Standing, value: Mapping[str, Any]) -> ResponseReturnValue:
+    """What somebody is told who signed: also when somebody else did so before."""
+    given = [
+        entry["value"]
+        for entry in asked.visit.state["signatures"]
+        if entry["value"]["token"] == asked.token
+    ]
+    if given and any(given[0][name] != value.get(name) for name in ("name", "opinion", "strokes")):
+        return _closed_page(asked, "taken", str(value.get("opinion") or ""))
+    return redirect(asked.path, 303)
+
+
+def _closed_page(asked: Asked, standing: Standing, opinion: str = "") -> ResponseReturnValue:
     """Nothing to sign here any more.  Whoever signed finds the papers behind the other link."""
     signatures = [
         entry for entry in asked.visit.state["signatures"] if is_token(entry["value"]["token"])
@@ -251,8 +282,9 @@ def _closed_page(asked: Asked, standing: Standing) -> ResponseReturnValue:
         standing=standing,
         owner=asked.owner,
         token=signatures[0]["value"]["token"] if signatures else "",
+        opinion=opinion,
     )
-    return page, 200 if standing == "given" else 410
+    return page, {"given": 200, "taken": 409}.get(standing, 410)
 
 
 def _absent_page() -> ResponseReturnValue:

@@ -129,6 +129,8 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
         findings = unsigned(state, policy.data, posted) or others_first(state, policy.data, value)
     if not findings and kind["name"] == "consent":
         findings = _undecided(state, value, posted)
+    if has_left and kind["name"] == "signature-request":
+        raise Problem("visit.not-found")  # its link would show what is not his any more
     if findings and has_left and _is_for_customer(kind):
         raise Problem("visit.not-found")  # not what the customer has on his screen
     if findings and not has_left:

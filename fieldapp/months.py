@@ -11,7 +11,7 @@ _MONTH = re.compile("[0-9]{4}-(0[1-9]|1[0-2])")
 
 def is_month(text: str) -> bool:
     """Whether ``text`` is a month like ``2026-11``."""
-    return _MONTH.fullmatch(text) is not None and text[:4] != "0000" and text < "9999-12"
+    return _MONTH.fullmatch(text) is not None and "1970-01" <= text < "9999-12"
 
 
 def month_of(at: datetime, zone: str) -> str:

@@ -257,7 +257,7 @@ def explain_in(language: str, code: str, args: Mapping[str, Any] | None = None) 
     }
     blank = dict.fromkeys(
         ("field", "limit", "character", "minutes", "serial", "kind", "characters", "url", "rule",
-         "reason"), "",
+         "reason", "called", "part", "then", "now"), "",
     )  # fmt: skip
     return fill(singular(messages, problems.sentence(code)), blank | named)
 

@@ -21,6 +21,7 @@ from fieldapp.policies import load_policy
 from sync import merge
 from sync.canonical import canonical
 from sync.catalogue import ON_PAPER
+from sync.changed import ENGINEER
 from sync.missing import to_sign
 from sync.operation import Received
 from sync.papers import BOTH
@@ -33,6 +34,8 @@ CORRECTED_SECONDS = 60
 """A corrected time is printed beside the phone's when they differ by this much."""
 
 State = Mapping[str, Any]
+Signed = tuple[Mapping[str, Any], dict[str, Any]]
+"""A signature and the snapshot it stands on."""
 
 _SIGNED_TEXTS = ("name", "role", "opinion")
 _MOMENT = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z")
@@ -41,7 +44,7 @@ _MOMENT = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z")
 def content_of(visit: Visit, *, is_sealed: bool) -> dict[str, Any] | None:
     """Everything the paper says, as canonical JSON values; None while no paper is due.
 
-    The newest signature that is complete makes it.
+    The newest signature of the customer's side that is complete makes it.
     """
     state = visit.state
     received = received_of(visit)
@@ -55,9 +58,12 @@ def content_of(visit: Visit, *, is_sealed: bool) -> dict[str, Any] | None:
     if standing:
         if not is_sealed and _is_to_be_signed(visit):
             return None
-        entry, snapshot = standing[-1]
+        maker = _maker(standing)
+        entry, snapshot = standing[maker]
         addenda = _addenda(received, entry, visit.id)
-        return _filled(visit, snapshot, entry["value"]["language"], addenda, signed=standing)
+        return _filled(
+            visit, snapshot, entry["value"]["language"], addenda, signed=standing, maker=maker
+        )
     if any(entry["verdict"] == "pending" and not entry["voids"] for entry in state["signatures"]):
         return None
     refusals = [entry for entry in state["entries"] if entry["kind"] == "refusal"]
@@ -81,16 +87,15 @@ def _filled(
     language: Any,
     addenda: list[dict[str, Any]],
     *,
-    signed: Sequence[tuple[Mapping[str, Any], dict[str, Any]]] = (),
+    signed: Sequence[Signed] = (),
+    maker: int = 0,
     refusal: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     entries = visit.state["entries"]
     return _numbers(visit, snapshot["context"]) | {
         "language": _language(visit, language),
         "snapshot": snapshot,
-        "signatures": [
-            _signature(entry) | {"covers": _covers(own, snapshot)} for entry, own in signed
-        ],
+        "signatures": _signatures(signed, maker),
         "refusal": refusal["value"] if refusal else None,
         "addenda": sorted(addenda, key=lambda item: item["at"]),
         "corrected": _corrected(visit.state, snapshot["facts"]),
@@ -118,9 +123,28 @@ def _is_to_be_signed(visit: Visit) -> bool:
     return bool(to_sign(state, load_policy(owner.policy).data))
 
 
-def _covers(own: Mapping[str, Any], snapshot: Mapping[str, Any]) -> str:
-    """Whether a signature stands on the ``same`` facts as the paper, or on ``earlier`` ones."""
-    return "same" if canonical(own["facts"]) == canonical(snapshot["facts"]) else "earlier"
+def _maker(signed: Sequence[Signed]) -> int:
+    """Which signature makes the paper: the newest of the customer's side.
+
+    The engineer's own only without any: what the customer signed stands there as he signed it.
+    """
+    roles = [entry["value"].get("role") for entry, _ in signed]
+    theirs = [number for number, role in enumerate(roles) if role != ENGINEER]
+    return theirs[-1] if theirs else len(signed) - 1
+
+
+def _signatures(signed: Sequence[Signed], maker: int) -> list[dict[str, Any]]:
+    """Every signature in its order, the one that makes the paper last.
+
+    ``covers`` says whether it stands on the ``same`` facts as the paper, on ``earlier`` ones or on
+    ``later`` ones.
+    """
+    told = []
+    for number, (entry, own) in enumerate(signed):
+        is_same = canonical(own["facts"]) == canonical(signed[maker][1]["facts"])
+        covers = "same" if is_same else "earlier" if number < maker else "later"
+        told.append(_signature(entry) | {"covers": covers})
+    return [*told[:maker], *told[maker + 1 :], *told[maker : maker + 1]]
 
 
 def _numbers(visit: Visit, context: Mapping[str, Any]) -> dict[str, Any]:

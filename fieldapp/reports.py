@@ -95,11 +95,14 @@ def make_report(visit_id: str) -> list[Report]:
         log.warning("no paper of visit %s: %s", visit_id, error, exc_info=error)
         hindrances.note(visit_id, error, now)
         return []
+    if sealed is None:
+        return []
     hindrances.clear(visit_id, now)
     return sealed
 
 
-def _make_report(visit_id: str, now: datetime) -> list[Report]:
+def _make_report(visit_id: str, now: datetime) -> list[Report] | None:
+    """None while photos are waited for: nothing is known yet of whether a paper can be made."""
     begin_reading()  # the state and what was sealed of it are those of one moment
     visit = db.session.get(Visit, visit_id)
     if visit is None or visit.work_order is None or not visit.state:
@@ -114,7 +117,7 @@ def _make_report(visit_id: str, now: datetime) -> list[Report]:
     patience = current_app.config["PHOTO_PATIENCE_SECONDS"]
     if waiting and _seconds_since_news(visit, now) < patience:
         jobs.enqueue("report", visit_id, delay_seconds=patience)
-        return []
+        return None
     content_sha256 = _digest(content)
     if earlier and earlier[-1].content_sha256 == content_sha256:
         return []

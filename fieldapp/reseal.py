@@ -110,7 +110,7 @@ def _put_back(paper: Report) -> Resealed | None:
             carried = document.attachments.get("previous.pdf")
             found = carried.get_file().read_bytes() if carried is not None else b""
         if digest_of(found) in digests_of(paper):
-            aside = _replace(paper, found)
+            aside = _replace(paper, found, is_same_file=True)
             return Resealed(paper.revision, paper.title, other.revision, aside)
     return None
 
@@ -181,9 +181,10 @@ def _picture(org_id: str, file: str, sha256: str) -> bytes:
     raise Problem("reseal.part-lost", part=file)
 
 
-def _replace(paper: Report, pdf: bytes) -> str:
+def _replace(paper: Report, pdf: bytes, *, is_same_file: bool = False) -> str:
     """Put ``pdf`` where the paper was; returns where a damaged file went, or nothing.
 
+    A file that is put back waits for a timestamp only if the paper had one, or was to get one.
     Raises Problem("reseal.not-lost") when the file is there by now.
     """
     begin_writing()
@@ -196,7 +197,9 @@ def _replace(paper: Report, pdf: bytes) -> str:
         aside = f"{file}.damaged-{digest_of(there)[:12]}"
         blobs.write(row.org_id, aside, there)
     blobs.write(row.org_id, file, pdf)
-    row.sha256, row.awaits_timestamp = digest_of(pdf), awaits_timestamp(pdf)
+    if not is_same_file or digests_of(row) != {digest_of(pdf)}:
+        row.awaits_timestamp = awaits_timestamp(pdf)
+    row.sha256 = digest_of(pdf)
     db.session.commit()
     log.warning("revision %s of visit %s has a file again", row.revision, row.visit_id)
     return aside

@@ -45,6 +45,8 @@ def changes(state: Mapping[str, Any]) -> list[dict[str, str]]:
         if all(_is_any([side], covered) for side in sides):
             continue
         head, *rest = path.split("/")
+        if not rest or not rest[-1]:
+            continue  # it names no field
         if head in SIGNED and len(rest) == 1:
             found.append({"kind": head, "entry": "", "field": rest[0]})
         elif head == "entries" and len(rest) == 2 and rest[0] in kinds:

@@ -182,8 +182,9 @@ def _newest_at(state: State) -> str:
     """Time of the newest thing the field did: an entry, a void, a signature or a set field."""
     times = [""]
     for entry in state["entries"] + state["signatures"]:
-        if entry["kind"] not in NOT_FROM_FIELD:
-            times.append(entry["at"])
+        if entry["kind"] in NOT_FROM_FIELD:
+            continue
+        times.append(entry["at"])
         times.extend(void["at"] for void in entry["voids"])
     for path, cell in state["fields"].items():
         if path.split("/")[0] in ("diagnosis", "outcome", "entries", "fault"):

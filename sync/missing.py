@@ -78,12 +78,14 @@ def others_first(
 ) -> list[dict[str, str]]:
     """What keeps ``signature`` from being given now: who signs last waits for all who must sign.
 
-    One finding ``signature.others-first`` on its role, or none.
+    For those who signed before a change he does not wait: they may have gone home.  One finding
+    ``signature.others-first`` on its role, or none.
     """
     last = policy["job_types"].get(_job_type(state), {}).get("signs_last", "")
     if not last or signature.get("role") != last:
         return []
-    waits = any(one["list"] != last for one in to_sign(state, policy))
+    before = dict(state) | {"visit": dict(state["visit"]) | {"changes": []}}
+    waits = any(one["list"] != last for one in to_sign(before, policy))
     return [{"field": "role", "code": "signature.others-first", "detail": ""}] if waits else []
 
 

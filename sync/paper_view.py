@@ -152,8 +152,9 @@ class PaperView:
         return {name: text if isinstance(text, str) else "" for name, text in said.items()}
 
     def refusals(self) -> list[dict[str, Any]]:
-        """Who would not sign: the refusal that stands for the signature, or those beside some."""
-        return [self.refusal] if self.refusal else [one["value"] for one in self.rows("refusal")]
+        """Who would not sign, each in his own words; the last stands for a missing signature."""
+        told = [self._refused(one["value"]) for one in self.rows("refusal")]
+        return told or ([self.refusal] if self.refusal else [])
 
     def is_tall(self, *texts: str | None) -> bool:
         """Whether a row that says ``texts`` may go over two pages."""

@@ -18,11 +18,13 @@ class PaperKind:
     """One paper: its ``name`` in policies and registers, and its ``title``, a message id.
 
     ``about`` are the kinds of entries it exists for: without any of them it is not made.
+    ``is_record`` of one that leaves out nothing of what was signed.
     """
 
     name: str
     title: str
     about: tuple[str, ...] = ()
+    is_record: bool = False
 
     @property
     def template(self) -> str:
@@ -36,14 +38,14 @@ BOTH = "both"
 """The language of a paper that says everything in Chinese and in English, side by side."""
 
 PAPERS: tuple[PaperKind, ...] = (
-    PaperKind(DISPATCH_ORDER, N_("Fault dispatch order")),
+    PaperKind(DISPATCH_ORDER, N_("Fault dispatch order"), is_record=True),
     PaperKind("replacement-notice", N_("Spare-replacement notice"), ("loaner", "take-back")),
     PaperKind("feedback-form", N_("Service feedback form")),
     PaperKind("service-order", N_("Repair service order")),
     PaperKind("warranty-record", N_("Warranty repair record"), ("swap",)),
-    PaperKind("inspection-sheet", N_("Inspection sheet")),
-    PaperKind("implementation-sheet", N_("Implementation sheet")),
-    PaperKind("acceptance-list", N_("Acceptance list"), ("training",)),
+    PaperKind("inspection-sheet", N_("Inspection sheet"), is_record=True),
+    PaperKind("implementation-sheet", N_("Implementation sheet"), is_record=True),
+    PaperKind("acceptance-list", N_("Acceptance list"), ("training",), is_record=True),
 )
 
 _BY_NAME = {paper.name: paper for paper in PAPERS}
@@ -57,14 +59,18 @@ def paper_named(name: str) -> PaperKind:
 def papers_of(wanted: Sequence[str], facts: Mapping[str, Any]) -> list[str]:
     """The names of the papers a visit yields, in the order of ``wanted``.
 
-    ``wanted`` are those of its job type, ``facts`` what was signed.  The dispatch order when none
-    of them has anything to say: who signed gets a paper.
+    ``wanted`` are those of its job type, ``facts`` what was signed.  The dispatch order too when
+    none of them has anything to say, or the one that leaves out nothing has not: whatever was
+    signed stands on a paper.
     """
     kinds = _standing(facts["entries"])
     found = [
         name for name in wanted if not (about := _BY_NAME[name].about) or kinds.intersection(about)
     ]
-    return found or [DISPATCH_ORDER]
+    lacks = [name for name in wanted if name not in found and _BY_NAME[name].is_record]
+    if found and not (lacks and not any(_BY_NAME[name].is_record for name in found)):
+        return found
+    return [DISPATCH_ORDER, *found]
 
 
 def _standing(entries: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -51,9 +51,9 @@ class Paper(TypedDict):
     (``visit``, ``fields`` of ``{path, values}`` where several values are a conflict, ``entries`` of
     ``{id, kind, author, wall_at, value}``) and ``context``, the read-only block of the visit.
     ``signatures`` are ``{name, role, opinion, strokes, wall_at, digest, verdict, covers}`` in the
-    order in which they were given; the last one makes the paper.  ``covers`` is ``same`` when it
-    stands on the same facts, else ``earlier``.  ``by`` is ``link`` where somebody signed on
-    a device of his own.
+    order in which they were given, but the one that makes the paper last.  ``covers`` is ``same``
+    when it stands on the same facts, else ``earlier`` or ``later``.  ``by`` is ``link`` where
+    somebody signed on a device of his own.
     ``refusal`` the value of a refusal or None (it also stands among the entries).
     ``corrected`` are ``{entry, wall_at, corrected_at}``, added by the office.
     ``addenda`` are entries that came after the signature, with ``at``, their corrected time.

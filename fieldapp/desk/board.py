@@ -138,6 +138,7 @@ def board_of(organisation: Organisation, day: date | None, now: datetime) -> Boa
     zone = ZoneInfo(organisation.zone)
     day = day or now.astimezone(zone).date()
     start_at, end_at = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
+    asks_for_care = or_(Visit.is_changed, Visit.hindrance.has())
     visits = _visits(
         organisation.id,
         or_(
@@ -148,14 +149,14 @@ def board_of(organisation: Organisation, day: date | None, now: datetime) -> Boa
                 or_(
                     Visit.status == "under-review",
                     Visit.status.in_(UNDER_WAY),
-                    Visit.is_changed,
-                    Visit.hindrance.has(),
+                    asks_for_care,
                 ),
             ),
         ),
     )
     visits += _visits(
-        organisation.id, and_(Visit.appointment_at.is_(None), Visit.status.not_in(CLOSED))
+        organisation.id,
+        and_(Visit.appointment_at.is_(None), or_(Visit.status.not_in(CLOSED), asks_for_care)),
     )
     firsts = first_arrivals(visits)
     photos = photos_to_come(organisation.id, [visit.id for visit in visits])

@@ -12,8 +12,10 @@ from fieldapp.desk.seen import Seen
 from fieldapp.desk.timeline import field_at, label_of, text_at
 from fieldapp.languages import LANGUAGES, texts
 from fieldapp.offline.messages import singular
+from sync.canonical import canonical
 from sync.catalogue import N_, kind_named
 from sync.changed import ENGINEER
+from sync.problems import Problem
 
 REASON = N_(
     "This was changed after the customer signed: %(what)s. Please ask the customer to sign again."
@@ -94,12 +96,21 @@ def _signed_facts(seen: Seen) -> dict[str, list[Any]]:
     try:
         body = next(json.loads(row.body) for row in seen.rows if row.id == newest)
         facts = json.loads(body["value"]["snapshot"])["facts"]
+        canonical(facts)  # half a character is in no page
         for found in facts["fields"]:
             values[str(found["path"])] = list(found["values"])
         for entry in facts["entries"]:
             for name, value in entry["value"].items():
                 values[f"entries/{entry['id']}/{name}"] = [value]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, StopIteration):
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        StopIteration,
+        Problem,
+    ):
         return {}
     return values
 

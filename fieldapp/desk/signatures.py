@@ -23,7 +23,6 @@ def signatures_of(seen: Seen) -> list[dict[str, Any]]:
 
 def asked_of(seen: Seen) -> list[dict[str, str]]:
     """Signatures asked for by link and not given yet: ``{name, role, author, at, path}``."""
-    given = {entry["value"]["token"] for entry in seen.state["signatures"]}
     return [
         {
             "name": str(entry["value"].get("name") or "–"),
@@ -32,8 +31,19 @@ def asked_of(seen: Seen) -> list[dict[str, str]]:
         }
         | seen.who(entry)
         for entry in standing_entries(seen.state, "signature-request")
-        if is_token(token := entry["value"].get("token")) and token not in given
+        if is_token(token := entry["value"].get("token"))
+        and not any(_gives(signature, entry) for signature in seen.state["signatures"])
     ]
+
+
+def _gives(signature: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
+    """Whether a signature asked for by link was given: by the link, or since then otherwise."""
+    said, wanted = signature["value"], request["value"]
+    return said["token"] == wanted["token"] or (
+        not signature["voids"]
+        and signature["at"] >= request["at"]
+        and all(said[key] == wanted.get(key) for key in ("role", "name"))
+    )
 
 
 def _signature(seen: Seen, entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def timeline(seen: Seen) -> list[Line]:
                 voids=list(entry["voids"]) if entry else [],
                 is_voidable=entry is not None
                 and not entry["voids"]
-                and row.kind not in NOT_FROM_FIELD,
+                and (row.kind == "signature-request" or row.kind not in NOT_FROM_FIELD),
                 taken_back=taken_back.get(row.id, []),
                 is_final=row.kind not in REOPENED or row.id in taken_back,
                 **seen.who_of(row),

@@ -30,6 +30,7 @@ export function changes(state) {
   for (const path of Object.keys(state.fields).sort(compare)) {
     if (state.fields[path].sides.every((side) => isAny([side], covered))) continue
     const [head, ...rest] = path.split("/")
+    if (!rest.at(-1)) continue // it names no field
     if (SIGNED.includes(head) && rest.length === 1) {
       found.push({ kind: head, entry: "", field: rest[0] })
     } else if (head === "entries" && rest.length === 2 && kinds.has(rest[0])) {

@@ -64,7 +64,8 @@ export function toSign(state, policy) {
 }
 
 /**
- * What keeps `signature` from being given now: who signs last waits for all who must sign.
+ * What keeps `signature` from being given now: who signs last waits for all who must sign, but not
+ * for those who signed before a change: they may have gone home.
  * @param {any} state
  * @param {any} policy
  * @param {Record<string, any>} signature its value
@@ -74,7 +75,8 @@ export function othersFirst(state, policy, signature) {
   const job = Object.hasOwn(policy.job_types, jobType) ? policy.job_types[jobType] : {}
   const last = job.signs_last ?? ""
   if (!last || signature.role !== last) return []
-  const waits = toSign(state, policy).some((one) => one.list !== last)
+  const before = { ...state, visit: { ...state.visit, changes: [] } }
+  const waits = toSign(before, policy).some((one) => one.list !== last)
   return waits ? [{ field: "role", code: "signature.others-first", detail: "" }] : []
 }
 

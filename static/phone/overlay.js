@@ -187,8 +187,8 @@ function status(state, standing, ofKind) {
 function newestAt(state) {
   const times = [""]
   for (const entry of [...state.entries, ...state.signatures]) {
-    if (!NOT_FROM_FIELD.includes(entry.kind)) times.push(entry.at)
-    times.push(...entry.voids.map((each) => each.at))
+    if (NOT_FROM_FIELD.includes(entry.kind)) continue
+    times.push(entry.at, ...entry.voids.map((each) => each.at))
   }
   for (const [path, cell] of Object.entries(state.fields)) {
     if (["diagnosis", "outcome", "entries", "fault"].includes(path.split("/")[0])) {

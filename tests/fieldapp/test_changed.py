@@ -311,3 +311,29 @@ def test_a_visit_folded_before_there_were_marks_is_shown_without_one(
     assert section(page(client_of(erin), f"/visits/{signed}")) == ""
     erin_phone.push(erin_phone.note(signed))
     assert changes(app, signed) != []
+
+
+@pytest.mark.parametrize("name", ["fault/", "entries/{}/"])
+def test_a_path_without_a_field_breaks_no_page(
+    app, signed, erin, dana, erin_phone, client_of, name
+):
+    path = name.format(swap_of(app, signed))
+    kind = "fault" if path == "fault/" else "correction"
+    erin_phone.push(erin_phone.operation(kind, signed, {path: "x"}, {path: []}))
+    assert changes(app, signed) == []
+    assert client_of(dana).get(f"/desk/visits/{signed}").status_code == 200
+    assert client_of(erin).get(f"/visits/{signed}").status_code == 200
+
+
+def test_a_signed_text_with_half_a_character_breaks_no_page(
+    app, signed, dana, erin_phone, client_of
+):
+    facts = {"fields": [{"path": "diagnosis/text", "values": ["\ud800"]}], "entries": []}
+    snapshot = json.dumps({"facts": facts, "context": {}})
+    whole = signature(erin_phone, signed)["value"]
+    forged = erin_phone.operation("signature", signed, whole | {"snapshot": snapshot})
+    erin_phone.push(forged)
+    diagnose(erin_phone, signed)
+    response = client_of(dana).get(f"/desk/visits/{signed}")
+    assert response.status_code == 200
+    assert MARK in response.text

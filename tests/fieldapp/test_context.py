@@ -322,9 +322,9 @@ ARCHIVE = (
     "INSERT INTO work_order (id, org_id, request_id, number, job_type, carry)"
     " SELECT 'order-' || i, :org, 'request-' || i, 'WO-' || i, 'repair', '[]' FROM earlier",
     "INSERT INTO visit (id, org_id, work_order_id, arrived_at, status, rev, conflict_count,"
-    " flag_count, state, summary_text)"
+    " flag_count, is_changed, state, summary_text)"
     " SELECT 'visit-' || i, :org, 'order-' || i,"
-    " '2025-06-01 03:00:00', 'accepted', 1, 0, 0, '{\"entries\":[]}', 'fault ' || i FROM earlier",
+    " '2025-06-01 03:00:00', 'accepted', 1, 0, 0, FALSE, '{\"entries\":[]}', 'fault ' || i FROM earlier",
     "INSERT INTO journal (org_id, id, hash, visit_id, device_id, author_id, kind, n, wall_ms,"
     " corrected_ms, received_ms, rev, outcome, problems, body)"
     " SELECT :org, 'operation-' || i, '', 'visit-' || i, 'server', '',"

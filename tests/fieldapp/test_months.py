@@ -27,7 +27,7 @@ def test_a_month_begins_and_ends_at_the_offices_midnight(month, zone, first, end
 @pytest.mark.parametrize(
     ("text", "is_one"),
     [("2026-11", True), ("2026-13", False), ("2026-00", False), ("2026-1", False), ("", False),
-     ("0000-01", False), ("9999-12", False), ("2026-11\n", False), ("２０２６-11", False)],
+     ("0000-01", False), ("0001-01", False), ("9999-12", False), ("2026-11\n", False), ("２０２６-11", False)],
 )  # fmt: skip
 def test_what_is_a_month(text, is_one):
     assert is_month(text) == is_one

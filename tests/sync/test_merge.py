@@ -203,6 +203,19 @@ def test_the_status_follows_what_is_present():
     ]  # fmt: skip
 
 
+def test_asking_for_a_signature_and_no_longer_asking_is_no_work():
+    bodies = [
+        envelope(1, "leaving", {}),
+        envelope(2, "review", {"verdict": "sent-back", "reason": "photo"}, author=DANA, minute=1),
+        envelope(3, "signature-request", {"name": "王丽", "role": "contact"}, minute=2),
+        envelope(4, "void", {"entry": make_id(3), "reason": "wrong person"}, minute=3),
+    ]
+    for count in (2, 3, 4):
+        assert state_of(*bodies[:count])["visit"]["status"] == "sent-back"
+    work = envelope(5, "note", {"text": "photo added"}, minute=4)
+    assert state_of(*bodies, work)["visit"]["status"] == "under-review"
+
+
 def test_entries_after_acceptance_are_flagged():
     accepted = envelope(1, "review", {"verdict": "accepted"}, author=DANA)
     late = envelope(2, "note", {"text": "late"}, minute=1)

@@ -33,6 +33,14 @@ def test_who_signed_gets_a_paper_whatever_the_policy_says() -> None:
     assert papers_of(["warranty-record"], facts("arrival")) == [DISPATCH_ORDER]
 
 
+def test_whatever_was_signed_stands_on_a_paper():
+    wanted = ["acceptance-list", "feedback-form"]
+    assert papers_of(wanted, facts("arrival", "training")) == wanted
+    assert papers_of(wanted, facts("arrival")) == [DISPATCH_ORDER, "feedback-form"]
+    other = ["implementation-sheet", "acceptance-list"]
+    assert papers_of(other, facts("arrival")) == ["implementation-sheet"]
+
+
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
 def test_every_paper_has_its_template(paper: Any) -> None:
     assert (TEMPLATES / paper.template).is_file()

@@ -105,7 +105,9 @@ def test_a_link_serves_for_one_signature(app, anybody, visit, erin_phone):
     path = leave_unsigned(erin_phone, visit)
     seen = seen_on(page(anybody, path))
     sign_on(anybody, path, seen=seen)
-    sign_on(anybody, path, seen=seen, name="Somebody Else")
+    text = sign_on(anybody, path, 409, seen=seen, name="Somebody Else", opinion="I do not agree")
+    assert "Somebody signed already" in text
+    assert "I do not agree" in text  # what he wrote is not lost
     assert [one["value"]["name"] for one in signatures(app, visit)] == ["Cleo Ash"]
     assert FORM not in page(anybody, path)
 
@@ -124,7 +126,7 @@ def test_a_second_tap_while_the_first_is_written_changes_nothing(
         return perform(*arguments)
 
     monkeypatch.setattr(by_link, "_perform", overtaken)
-    sign_on(anybody, path, seen=seen, name="Too Late")
+    assert "Somebody signed already" in sign_on(anybody, path, 409, seen=seen, name="Too Late")
     assert [one["value"]["name"] for one in signatures(app, visit)] == ["Cleo Ash"]
 
 
@@ -158,6 +160,54 @@ def test_a_link_opens_no_other_visit(anybody, visit, visit_of, eli, erin_phone):
     other = visit_of(eli, "PG-2")
     leave_unsigned(erin_phone, visit)
     assert NOTHING_YET in page(anybody, f"/sign/{other}/{UNKNOWN}", 404)
+
+
+def test_what_is_posted_twice_is_one_signature_and_no_trouble(app, anybody, visit, erin_phone):
+    path = leave_unsigned(erin_phone, visit)
+    seen = seen_on(page(anybody, path))
+    for _ in range(2):
+        sign_on(anybody, path, 303, seen=seen)
+    assert len(signatures(app, visit)) == 1
+
+
+@pytest.mark.parametrize("closed", ["withdrawn", "over"])
+def test_a_link_that_serves_no_more_is_no_way_to_the_papers(
+    app, anybody, visit, erin_phone, dana, monkeypatch, closed
+):
+    path = leave_unsigned(erin_phone, visit)
+    erin_phone.push(signature(erin_phone, visit))
+    (given,) = signatures(app, visit)
+    (request,) = [e for e in state_of(app, visit)["entries"] if e["kind"] == "signature-request"]
+    if closed == "over":
+        monkeypatch.setattr(by_link.Asked, "standing", lambda *_: "over")
+    else:
+        at_desk(app, dana, visit, ("void", {"entry": request["id"], "reason": "wrong person"}))
+    assert given["value"]["token"] not in page(anybody, path, 410)
+
+
+def test_who_never_had_the_visit_opens_it_to_nobody(
+    app, anybody, visit, eli, phone_of, dana, erin_phone
+):
+    erin_phone.push(erin_phone.operation("arrival", visit, {"outcome": ABSENT}))
+    stranger = phone_of(eli)
+    body = stranger.operation("signature-request", visit, {
+        "name": "Eli", "role": "contact", "token": UNKNOWN})  # fmt: skip
+    ((_, reasons),) = stranger.receipts(body)
+    assert reasons == ["author.out-of-scope"]
+    path = f"/sign/{visit}/{UNKNOWN}"
+    assert NOTHING_YET in page(anybody, path, 404)
+    at_desk(app, dana, visit, ("dismissal", {
+        "entry": body["id"], "code": "author.out-of-scope", "reason": "I sent him"}))  # fmt: skip
+    assert FORM in page(anybody, path)
+
+
+def test_who_handed_the_visit_over_makes_no_link(app, visit, erin, eli, dana):
+    at_desk(app, dana, visit, ("assignment", {"engineer": eli.id}))
+    response = client_of(app, erin).post(
+        f"/visits/{visit}/signature-requests", data={"name": "Cleo Ash", "role": "contact"},
+        headers=PAGE,
+    )  # fmt: skip
+    assert response.status_code == 404
 
 
 def test_a_withdrawn_link_serves_no_more(app, anybody, visit, erin_phone, dana):
@@ -253,6 +303,8 @@ def test_a_known_role_cannot_be_changed_by_who_signs(app, anybody, visit, erin_p
 
 @pytest.mark.parametrize("value", [
     {"name": 5, "role": {}, "token": UNKNOWN},
+    {"name": "Cleo Ash", "token": UNKNOWN},
+    {"token": UNKNOWN},
     {"name": "<script>x</script>", "role": "contact", "token": UNKNOWN},
     {"name": None, "role": None, "token": UNKNOWN},
 ])  # fmt: skip
@@ -261,6 +313,66 @@ def test_a_strange_request_breaks_no_page(app, anybody, visit, erin, erin_phone,
     erin_phone.push(erin_phone.operation("signature-request", visit, value))
     assert "<script>x" not in page(anybody, f"/sign/{visit}/{UNKNOWN}")
     assert "<script>x" not in page(client_of(app, erin), f"/visits/{visit}")
+
+
+@pytest.mark.parametrize("value", [{}, {"name": "Cleo Ash"}, {"role": "contact", "token": {}}])
+def test_a_request_of_which_hardly_anything_came_breaks_no_page(
+    app, visit, erin, erin_phone, dana, value
+):
+    erin_phone.push(erin_phone.operation("arrival", visit, {"outcome": ABSENT}))
+    erin_phone.push(erin_phone.operation("signature-request", visit, value))
+    erin_phone.push(signature(erin_phone, visit))
+    assert page(client_of(app, erin), f"/visits/{visit}")
+    assert page(client_of(app, dana), f"/desk/visits/{visit}")
+
+
+@pytest.mark.parametrize("token", [{}, [], 7, None])
+def test_a_signature_with_a_strange_token_breaks_no_page(
+    app, anybody, visit, erin, erin_phone, dana, token
+):
+    path = leave_unsigned(erin_phone, visit)
+    forged = signature(erin_phone, visit)["value"] | {"token": token, "name": "Bo"}
+    erin_phone.push(erin_phone.operation("signature", visit, forged))
+    for client, where in ((anybody, path), (client_of(app, erin), f"/visits/{visit}"),
+                          (client_of(app, dana), f"/desk/visits/{visit}")):  # fmt: skip
+        assert page(client, where)
+
+
+def test_who_signed_on_the_phone_after_all_is_not_waited_for(app, visit, erin, erin_phone, dana):
+    path = leave_unsigned(erin_phone, visit)
+    erin_phone.push(signature(erin_phone, visit, name="Bo Reed"))
+    assert path in page(client_of(app, erin), f"/visits/{visit}")  # that is another one
+    erin_phone.push(signature(erin_phone, visit))
+    assert path not in page(client_of(app, erin), f"/visits/{visit}")
+    assert path not in page(client_of(app, dana), f"/desk/visits/{visit}")
+
+
+def test_the_desk_withdraws_what_the_desk_asked_for(app, anybody, visit, erin_phone, dana):
+    path = leave_unsigned(erin_phone, visit)
+    (request,) = [e for e in state_of(app, visit)["entries"] if e["kind"] == "signature-request"]
+    desk = client_of(app, dana)
+    assert f'value="{request["id"]}"' in page(desk, f"/desk/visits/{visit}")
+    response = desk.post(
+        f"/desk/visits/{visit}/voids", data={"entry": request["id"], "reason": "wrong person"},
+        headers=PAGE,
+    )  # fmt: skip
+    assert response.status_code == 303
+    assert "not asked for any more" in page(anybody, path, 410)
+
+
+def test_a_photo_that_never_comes_and_was_struck_out_holds_up_nobody(
+    app, anybody, visit, erin_phone
+):
+    taken = erin_phone.operation("photo", visit, {"sha256": "ab" * 32})
+    strange = erin_phone.operation("photo", visit, {"sha256": ["x"]})
+    path = leave_unsigned(erin_phone, visit, UNKNOWN, "contact", taken, strange)
+    assert FORM not in page(anybody, path)
+    assert anybody.get(f"{path}/photos/{'ab' * 32}").status_code == 404
+    erin_phone.push(
+        erin_phone.operation("void", visit, {"entry": taken["id"], "reason": "phone lost"})
+    )
+    sign_on(anybody, path)
+    assert len(signatures(app, visit)) == 1
 
 
 @pytest.mark.parametrize("token", ["x", 7, None, ["a"], UNKNOWN.upper()])

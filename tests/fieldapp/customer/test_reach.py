@@ -103,7 +103,11 @@ def test_the_time_counts_from_the_leaving_when_that_is_later(
 
 
 def test_the_policy_says_for_how_long(app):
-    assert load_policy("alarm").data["customer"] == {"page_days": 730, "sends_copies": True}
+    assert load_policy("alarm").data["customer"] == {
+        "page_days": 730,
+        "sign_days": 14,
+        "sends_copies": True,
+    }
 
 
 # Strangers

@@ -125,6 +125,24 @@ def test_yesterdays_visit_waits_for_its_review(organisation, place, dana, erin, 
     assert board_of(organisation, wednesday, MORNING).waiting == []
 
 
+def test_a_visit_that_asks_for_care_is_shown_though_nobody_agreed_on_its_time(
+    organisation, place, dana, erin, perform
+):
+    visit = cast.make_visit(place)
+    perform(visit, dana, ("assignment", {"engineer": erin.id}), ("review", {"verdict": "accepted"}))
+    assert only_card_or_none(organisation) is None
+    visit.is_changed = True
+    db.session.commit()
+    assert only_card_or_none(organisation) == visit.id
+
+
+def only_card_or_none(organisation):
+    """The one visit on today's board, if there is any."""
+    board = board_of(organisation, TUESDAY, MORNING)
+    cards = [card.visit.id for column in board.columns for card in column.cards]
+    return cards[0] if cards else None
+
+
 def test_the_board_says_when_erins_phone_was_last_heard(organisation, erin, eli, dana_desk):
     now = datetime.now(UTC)
     devices = [("a", now - timedelta(hours=5), None), ("b", now - timedelta(hours=3), None)]

@@ -166,6 +166,15 @@ def test_a_photo_that_arrives_has_it_tried_again(app, visit, erin_phone, pool, w
     assert due(app) == [visit]
 
 
+def test_while_a_photo_is_waited_for_the_trouble_stands(app, poisoned, erin_phone, work):
+    app.config["PHOTO_PATIENCE_SECONDS"] = 3600
+    erin_phone.push(photo_of(erin_phone, poisoned, picture()))
+    erin_phone.push(signature(erin_phone, poisoned))
+    work()
+    assert revisions(app, poisoned) == []
+    assert hindrance_of(app, poisoned) is not None
+
+
 def test_what_the_office_says_to_itself_does_not(app, poisoned, dana, client_of, work):
     at = hindrance_of(app, poisoned).tried_at
     form = {"text": "call them", "heads": "{}", "was": "{}"}
@@ -310,6 +319,8 @@ def test_what_nobody_foresaw_is_noted_too(
         raise error
 
     monkeypatch.setattr(reports, "content_of", fail)
+    # the runner of these tests cannot pass on a log that holds half a character
+    monkeypatch.setattr(reports.log, "disabled", True)
     sign(erin_phone, visit)
     work()
     for _ in hindrances.DELAYS_SECONDS:

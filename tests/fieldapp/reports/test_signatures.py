@@ -40,6 +40,50 @@ def test_the_newer_of_two_signatures_makes_the_paper(app, signed, erin_phone, wo
     assert len(tokens) == 1
 
 
+def test_what_the_customer_signed_is_printed_also_when_erin_signs_after_it(
+    app, signed, erin_phone, work
+):
+    entry = entry_of(erin_phone, signed, "measure")
+    path = f"entries/{entry}/text"
+    erin_phone.push(
+        erin_phone.operation("correction", signed, {path: "replaced the fuse"}, {path: [entry]})
+    )
+    erin_phone.push(signature(erin_phone, signed, name="Erin Ng", role="engineer"))
+    work()
+    text = newest_text(app, signed)
+    before, _, after = text.partition("Addendum")
+    assert "replaced the power board" in before
+    assert "replaced the fuse" in after
+    assert "Signed a later state of this visit" in before
+    paper = json.loads(inside(papers(app, signed)[-1][1]))
+    assert [(one["name"], one["covers"]) for one in paper["signatures"]] == [
+        ("Erin Ng", "later"),
+        ("Cleo Ash", "same"),
+    ]
+
+
+def test_erins_signature_makes_the_paper_when_nobody_else_signed(app, visit, erin_phone, work):
+    erin_phone.push(signature(erin_phone, visit, name="Erin Ng", role="engineer"))
+    work()
+    assert "Erin Ng" in newest_text(app, visit)
+
+
+def test_everybody_who_refused_stands_on_the_paper(app, visit, erin_phone, work):
+    for words, witness in (("the data were lost", "Bo Reed"), ("nobody came", "Ada Fenn")):
+        erin_phone.push(
+            erin_phone.operation(
+                "refusal",
+                visit,
+                {"reason": "disputes", "text": words, "witness_name": witness},
+            )
+        )
+    erin_phone.push(erin_phone.operation("leaving", visit, {}))
+    work()
+    text = newest_text(app, visit)
+    for told in ("the data were lost", "Bo Reed", "nobody came", "Ada Fenn"):
+        assert text.count(told) == 1, told
+
+
 def test_a_withdrawn_signature_makes_no_paper(app, visit, erin_phone, work):
     erin_phone.push(signature(erin_phone, visit))
     withdraw(erin_phone, visit)

@@ -65,6 +65,25 @@ def test_the_name_of_who_is_next_is_filled_in(taught):
     assert hidden(client.get(link.replace("&amp;", "&")).text, "name") == TRAINEES[1]
 
 
+def test_who_was_asked_by_link_keeps_nobody_and_hides_nobody(taught):
+    client, visit = taught
+    ask = {"role": "trainee", "name": TRAINEES[0]}
+    step = '<span class="step-note">asked for by link</span>'
+    assert post(client, visit, "signature-requests", ask).status_code == 303
+    page = client.get(f"/visits/{visit}").text
+    assert step not in page  # the others are still here
+    assert "Next: Signature · Trainee" in page
+    for name in TRAINEES[1:]:
+        assert post(client, visit, "signature-requests", ask | {"name": name}).status_code == 303
+    page = client.get(f"/visits/{visit}").text
+    assert page.count(step) == 1
+    assert "Next: Signature · Responsible person" in page
+    sign(client, visit, TRAINEES[0])
+    page = client.get(f"/visits/{visit}").text
+    assert page.count("QR code of the page to sign on") == 2
+    assert page.count(step) == 1
+
+
 def test_a_paper_is_made_when_the_last_has_signed_and_names_them_all(app, taught, work):
     client, visit = taught
     for name in TRAINEES:
