@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -11,8 +12,10 @@ ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
 PYTEST = [sys.executable, "-m", "pytest"]
-# Each process opens its own servers and browser; the simulator takes every core by itself.
-SHARED = [*PYTEST, "--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal"]
+# Each process opens its own servers and browser, and waits for them: one more than there are cores.
+# The simulator takes every core by itself.
+PROCESSES = min((os.cpu_count() or 1) + 1, 4)
+SHARED = [*PYTEST, f"--numprocesses={PROCESSES}", "--dist=worksteal"]
 SERVER = [*SHARED, "--ignore=tests/browser", "--ignore=tests/simulator"]
 ON_POSTGRESQL = "--database=postgresql"
 

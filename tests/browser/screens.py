@@ -330,7 +330,9 @@ class Walk:
         """A month's papers in one file: before, done, refused, and as it is while it is made."""
         page.goto(f"{self.server.url}/desk/bundles")
         yield "desk-bundles", page
+        before = page.locator("article").count()
         page.click("section button")
+        expect(page.locator("article")).to_have_count(before + 1)
         newest = page.locator("article").first  # it becomes ready without anybody asking
         expect(newest.locator("a[download]")).to_be_visible(timeout=SEAL_SECONDS * 1000)
         yield "desk-bundles-ready", page

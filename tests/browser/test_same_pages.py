@@ -529,9 +529,12 @@ def test_both_sides_would_say_the_same_of_a_phone(language: str, phone_page: Pag
     headers = {"Accept-Language": language.replace("_", "-")}
     for phone in said:
         for paused in ("", "server.busy"):
-            arguments = pages.sync_page(ERIN, [], flask.policy.data) | {"phone": phone}
+            with flask.app.app_context():
+                arguments = pages.sync_page(ERIN, [], flask.policy.data)
+                listed = pages.visits_page(ERIN, [], flask.policy.data, "2026-03-10")
+            arguments |= {"phone": phone}
             arguments["sync"] |= {"paused": paused}
-            listed = pages.visits_page(ERIN, [], flask.policy.data, "2026-03-10") | {"phone": phone}
+            listed |= {"phone": phone}
             for template, given in (("sync", arguments), ("visits", listed)):
                 with flask.app.test_request_context("/visits", headers=headers):
                     answer = pages.shared_page(f"engineer/{template}.html", given)

@@ -335,6 +335,7 @@ def console(app, *arguments):
     )
 
 
+@pytest.mark.usefixtures("sqlite")  # many commands, one sentence each: alike on either database
 def test_the_console_ends_with_what_it_found(app, two, tmp_path):
     token, first, second = two
     cases = [

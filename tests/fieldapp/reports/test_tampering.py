@@ -15,7 +15,8 @@ from tests.fieldapp.reports.papers import noted, papers, row_of
 from tests.phones import signature
 from tests.tampering import cut_off, flipped, flips, page_replaced, parts, stripped
 
-pytestmark = pytest.mark.usefixtures("fresh_limits")
+# what is wrong with a file is wrong on either database
+pytestmark = pytest.mark.usefixtures("fresh_limits", "sqlite")
 
 CODES = {"genuine": 0, "superseded": 1, "unproven": 1, "altered": 1, "not-ours": 2}
 

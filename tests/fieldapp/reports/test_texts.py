@@ -31,6 +31,8 @@ from tests.fieldapp.reports.papers import (
 from tests.hostile import LONE, SECRETS, hostile, joined
 from tests.phones import at_desk, signature
 
+pytestmark = pytest.mark.usefixtures("sqlite")  # a paper is laid out alike, whatever the database
+
 
 def test_an_emoji_does_not_stop_the_paper(app, visit, erin_phone, work):
     erin_phone.push(erin_phone.note(visit, "all well \U0001f600"))
