@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from fieldapp.models import Contact, db
 from sync.canonical import canonical, sha256
-from sync.snapshot import snapshot_text
+from sync.catalogue import ON_PAPER
+from sync.snapshot import facts, snapshot_text
 from tests.fieldapp.reports.papers import (
     REFUSAL,
     entry_of,
@@ -24,6 +25,18 @@ from tests.fieldapp.reports.papers import (
     withdraw,
 )
 from tests.phones import CLEO, at_desk, flags_of, signature
+
+
+def test_the_data_inside_are_what_was_signed_and_what_the_api_gives(app, signed, erin_phone):
+    erin_phone.pull()
+    state = erin_phone.visits[signed]["state"]
+    ((_, pdf),) = papers(app, signed)
+    told = json.loads(inside(pdf))
+    assert told["snapshot"]["facts"] == facts(state, ON_PAPER)
+    (given,) = state["signatures"]
+    assert sha256(canonical(told["snapshot"])) == given["value"]["digest"]
+    (printed,) = told["signatures"]
+    assert {name: printed[name] for name in CLEO} == {name: given["value"][name] for name in CLEO}
 
 
 def test_the_newer_of_two_signatures_makes_the_paper(app, signed, erin_phone, work):
