@@ -109,7 +109,8 @@ def show_request(visit_id: str, token: str) -> ResponseReturnValue:
     if standing != "open":
         return _closed_page(asked, standing)
     named = asked.entry["value"].get("name")
-    return _sign_page(asked, _state(asked, now), {"name": named} if _is_text(named) else {}, [])
+    begun = {"name": named} if isinstance(named, str) else {}
+    return _sign_page(asked, _state(asked, now), begun, [])
 
 
 @bp.post("/<visit_id>/<token>")
@@ -290,7 +291,3 @@ def _closed_page(asked: Asked, standing: Standing, opinion: str = "") -> Respons
 def _absent_page() -> ResponseReturnValue:
     """Not here: made up, or on its way from a phone without signal.  Both get the same answer."""
     return server_page("sign/absent.html"), 404
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)

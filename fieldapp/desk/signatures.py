@@ -21,10 +21,14 @@ def signatures_of(seen: Seen) -> list[dict[str, Any]]:
     return [_signature(seen, entry) for entry in seen.state["signatures"]]
 
 
-def asked_of(seen: Seen) -> list[dict[str, str]]:
-    """Signatures asked for by link and not given yet: ``{name, role, author, at, path}``."""
+def asked_of(seen: Seen) -> list[dict[str, Any]]:
+    """Signatures asked for by link: ``{entry, name, role, author, at, path}``.
+
+    Given ones too: what counts as given is said once, in ``templates/engineer/_words.html``.
+    """
     return [
         {
+            "entry": entry,
             "name": str(entry["value"].get("name") or "–"),
             "role": seen.words.word("signatory_roles", str(entry["value"].get("role") or "")),
             "path": f"/sign/{seen.visit.id}/{token}",
@@ -32,18 +36,7 @@ def asked_of(seen: Seen) -> list[dict[str, str]]:
         | seen.who(entry)
         for entry in standing_entries(seen.state, "signature-request")
         if is_token(token := entry["value"].get("token"))
-        and not any(_gives(signature, entry) for signature in seen.state["signatures"])
     ]
-
-
-def _gives(signature: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
-    """Whether a signature asked for by link was given: by the link, or since then otherwise."""
-    said, wanted = signature["value"], request["value"]
-    return said["token"] == wanted["token"] or (
-        not signature["voids"]
-        and signature["at"] >= request["at"]
-        and all(said[key] == wanted.get(key) for key in ("role", "name"))
-    )
 
 
 def _signature(seen: Seen, entry: Mapping[str, Any]) -> dict[str, Any]:
