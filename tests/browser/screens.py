@@ -158,6 +158,12 @@ class Walk:
         yield "handover-refused", page
         phone.open("/visits/sync")
         yield "sync", page
+        phone.open("/visits/install")
+        expect(page.locator("details[open]")).to_have_count(1)
+        yield "install", page
+        for details in page.locator("main details").all():
+            details.evaluate("(element) => { element.open = true }")
+        yield "install-every-way", page
         phone.record(visits["ready"], "signature-requests", name="王丽", role="contact")
         expect(page.locator(".qr svg")).to_be_visible()
         yield "visit-link-to-sign", page
