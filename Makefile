@@ -1,4 +1,4 @@
-# make demo   sets everything up and serves a believable day
+# make demo   sets everything up and serves a believable day; with LAN=1 over https, to phones nearby
 # make test   sets everything up and runs every check
 # make bench  prints the budgets
 # make simulate SEEDS=20000 [FIRST=0] [DATABASE=postgresql] [HISTORY=file]
@@ -12,7 +12,11 @@ BIN := $(VENV)/bin
 .PHONY: demo test bench simulate clean
 
 demo: $(VENV)/demo.stamp
+ifdef LAN
+	@FIELDAPP_PORT=$(PORT) $(BIN)/fieldapp demo --lan
+else
 	@FIELDAPP_PORT=$(PORT) FIELDAPP_PUBLIC_URL=$${FIELDAPP_PUBLIC_URL:-http://127.0.0.1:$(PORT)} $(BIN)/fieldapp demo --port $(PORT)
+endif
 
 test: $(VENV)/test.stamp
 	@$(BIN)/python tests/every_check.py
