@@ -1,4 +1,4 @@
-# make demo   sets everything up and serves a believable day
+# make demo   sets everything up and serves a believable day; with LAN=1 over https, to phones nearby
 # make test   sets everything up and runs every check
 # make bench  prints the budgets
 # make audit  prints what Lighthouse says of the pages people see most
@@ -14,7 +14,11 @@ BIN := $(VENV)/bin
 .PHONY: demo test bench audit screenshots simulate clean
 
 demo: $(VENV)/demo.stamp
+ifdef LAN
+	@FIELDAPP_PORT=$(PORT) $(BIN)/fieldapp demo --lan
+else
 	@FIELDAPP_PORT=$(PORT) FIELDAPP_PUBLIC_URL=$${FIELDAPP_PUBLIC_URL:-http://127.0.0.1:$(PORT)} $(BIN)/fieldapp demo --port $(PORT)
+endif
 
 test: $(VENV)/test.stamp
 	@$(BIN)/python tests/every_check.py

@@ -7,6 +7,7 @@
 
 import { forgetPhotos, showPhotos } from "./camera.js"
 import "./hold.js"
+import { showInstall } from "./install.js"
 import { isHalfTyped, readForms } from "./keep.js"
 import { fitPads } from "./pad.js"
 import "./position.js"
@@ -23,6 +24,7 @@ function prepare() {
   readForms()
   showPhotos()
   fitPads()
+  showInstall()
   drawCodes().catch((error) => console.warn("no QR code:", error.message))
 }
 
@@ -30,9 +32,14 @@ function askForSync() {
   if (document.visibilityState === "visible") worker?.controller?.postMessage({ type: "sync" })
 }
 
-/** A new worker takes over only while there is nothing to lose. */
-function letTakeOver(registration) {
-  if (registration.waiting && !isHalfTyped()) registration.waiting.postMessage({ type: "take-over" })
+/**
+ * A new worker takes over only while there is nothing to lose, and the page says what it waits for.
+ * Whatever is open stays as it is: the next page comes from the new one.
+ */
+function letTakeOver({ waiting }) {
+  const isHeld = Boolean(waiting) && isHalfTyped()
+  for (const line of document.querySelectorAll("[data-new-version]")) line.hidden = !isHeld
+  if (waiting && !isHeld) waiting.postMessage({ type: "take-over" })
 }
 
 /** Whether a change of `visit` shows on this page: on its own pages and on the list. */
@@ -84,6 +91,7 @@ async function startWorker() {
   registration.addEventListener("updatefound", () => {
     registration.installing?.addEventListener("statechange", () => letTakeOver(registration))
   })
+  document.addEventListener("htmx:after:swap", () => letTakeOver(registration)) // saved, perhaps
   const look = () => {
     enrol(registration)
     letTakeOver(registration)

@@ -11,10 +11,12 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,14 @@ from phone import OPENING, Phone, draw_on
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from server import Server
 from sqlalchemy import func, select
+from werkzeug.serving import make_server
 
 from fieldapp import reports
+from fieldapp.authority import prepare
 from fieldapp.database import begin_writing
 from fieldapp.models import Bundle, Report, Visit, db
 from fieldapp.perform import unit
+from fieldapp.trust import create_trust_page
 from sync import catalogue
 from sync.protocol import MEDIA_TYPE, PROTOCOL
 
@@ -102,6 +107,9 @@ class Walk:
             yield "sign-in-wrong", page
             page.goto(f"{self.server.url}/nowhere")
             yield "problem-server", page
+        with trust_page() as url, self._browsing() as page:
+            page.goto(url)
+            yield "trust", page
         with self._browsing(java_script_enabled=False, locale="zh-CN") as page:
             self._sign_in(page)
             yield "welcome", page
@@ -161,6 +169,12 @@ class Walk:
         yield "sync", page
         phone.open("/visits/settings")
         yield "settings", page
+        phone.open("/visits/install")
+        expect(page.locator("details[open]")).to_have_count(1)
+        yield "install", page
+        for details in page.locator("main details").all():
+            details.evaluate("(element) => { element.open = true }")
+        yield "install-every-way", page
         phone.record(visits["ready"], "signature-requests", name="王丽", role="contact")
         expect(page.locator(".qr svg")).to_be_visible()
         yield "visit-link-to-sign", page
@@ -418,6 +432,21 @@ class Walk:
         )
         page.click("form.entry-form button.save")
         expect(page.locator(".finding").first).to_be_visible()
+
+
+@contextmanager
+def trust_page() -> Iterator[str]:
+    """Where the page that offers a machine's root certificate is, meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        address = [IPv4Address("192.168.1.20")]
+        authority = prepare(Path(folder), address, ["depot"], datetime.now(UTC))
+    app = create_trust_page(authority, "https://192.168.1.20:8000")
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
 
 
 def ready_server(folder: Path) -> Day:

@@ -258,6 +258,7 @@ def requests_of(state: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, lis
     visit = state["visit"]["id"]
     yield "GET", "/visits", None
     yield "GET", f"/visits/{visit}", None
+    yield "GET", "/visits/install", None
     if state["visit"]["status"] not in ("signed", "planned"):
         yield "GET", f"/visits/{visit}/signatures", None
         return
