@@ -118,6 +118,8 @@ class Walk:
             yield f"visit-{name}", page
             if name == "conflict":
                 page.click(".card summary")
+                page.click(".sheet > summary")
+                yield "visit-more", page
         for noun in FORMS:
             if noun in (*ABOUT_AN_ENTRY, "openings", "signatures"):
                 continue

@@ -19,6 +19,7 @@ def test_a_signature_asked_for_without_signal_is_given_on_another_phone(
     phone.sync_now()
     phone.open(f"/visits/{visit}")
     server.stop()
+    phone.page.locator(".sheet > summary").click()
     phone.page.get_by_role("link", name="客户通过链接签字").click()
     expect(phone.page.locator("[name=name]")).not_to_have_value("")  # the contact's, to begin with
     phone.fill("name", "王丽")
