@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, g, redirect, request
 from flask.typing import ResponseReturnValue
@@ -43,14 +44,15 @@ NO_VISITS_OFFSETS = [["1970-01-01T00:00:00Z", 480]]
 @bp.get("/visits")
 @needs("engineer")
 def show_visits() -> ResponseReturnValue:
-    """Today's list."""
+    """Today's list, or what is looked for."""
     now = datetime.now(UTC)
     policy = policy_of(g.person.org_id)
     states = present(visits_of(g.person), g.person, now)
     offsets = states[0]["context"]["organisation"]["offsets"] if states else NO_VISITS_OFFSETS
     today = formats.day(iso(int(now.timestamp() * 1000)), offsets)
     return pages.shared_page(
-        "engineer/visits.html", pages.visits_page(_reader(), states, policy.data, today)
+        "engineer/visits.html",
+        pages.visits_page(_reader(), states, policy.data, today, _query()),
     )
 
 
@@ -242,6 +244,15 @@ def _blank(visit_id: str) -> State:
 
 def _reader() -> dict[str, str]:
     return {"id": g.person.id, "name": g.person.name}
+
+
+def _query() -> dict[str, str]:
+    """What the address asks for, each name's first text, read as browsers do.
+
+    ``request.args`` keeps what is no UTF-8 percent-encoded.
+    """
+    text = request.query_string.decode("ascii", "replace")
+    return dict(reversed(parse_qsl(text, keep_blank_values=True, errors="replace")))
 
 
 def _kind(noun: str) -> Mapping[str, Any]:

@@ -42,13 +42,13 @@ const PATIENCE_MS = 5000
 /** "Today" of a person without visits, who has no organisation's offsets yet. */
 const NO_VISITS_OFFSETS = [["1970-01-01T00:00:00Z", 480]]
 
-get("/visits", async () => {
+get("/visits", async (_, { url }) => {
   const person = await currentPerson()
   const states = await allVisits(person)
   const offsets = states.length ? states[0].context.organisation.offsets : NO_VISITS_OFFSETS
   const today = day(now(), offsets)
   const phone = await briefly(person, offsets)
-  const args = visitsPage(person, states, await policyOf(person), today, phone)
+  const args = visitsPage(person, states, await policyOf(person), today, url.searchParams, phone)
   return page("engineer/visits.html", args)
 })
 

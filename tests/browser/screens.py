@@ -113,6 +113,10 @@ class Walk:
     def _work(self, phone: Phone) -> Walked:
         page, visits = phone.page, self.day.visits
         yield "list", page
+        phone.open("/visits?q=WAH&show=finish")
+        yield "list-found", page
+        phone.open("/visits?q=nowhere&state=accepted")
+        yield "list-nothing-found", page
         for name in VISITS:
             phone.open(f"/visits/{visits[name]}")
             yield f"visit-{name}", page
