@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 
 from fieldapp import blobs, formats, pages
 from fieldapp.access import create_display, create_language, left_visit_for, needs, visit_for
-from fieldapp.forms import only_changed, read_heads, read_value, read_was, write_form
+from fieldapp.forms import only_changed, read_heads, read_value, read_was, timed, write_form
 from fieldapp.handover import new_token, seen_digest, sign, unsigned
 from fieldapp.ids import is_id, mint_id
 from fieldapp.languages import LANGUAGES, current_language
@@ -125,7 +125,8 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     if kind["policy"] == "void":
         _entry(state)
     posted = {name: request.form.getlist(name) for name in request.form}
-    value = read_value(fields, posted, state["context"]["site"]["offsets"])
+    entered = read_value(fields, posted, state["context"]["site"]["offsets"])
+    value = timed(fields, entered, int(datetime.now(UTC).timestamp() * 1000))
     findings = validate(fields, value, policy.choices(str(value.get("list", ""))), coverage())
     if not findings and kind["policy"] == "sign":
         findings = unsigned(state, policy.data, posted) or others_first(state, policy.data, value)
@@ -136,7 +137,7 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     if findings and has_left and _is_for_customer(kind):
         raise Problem("visit.not-found")  # not what the customer has on his screen
     if findings and not has_left:
-        shown = write_form(fields, value, state["context"]["site"]["offsets"])
+        shown = write_form(fields, entered, state["context"]["site"]["offsets"])
         return _form_page(state, policy, kind, shown, read_was(posted), findings, 422)
     heads = read_heads(posted)
     if kind["policy"] == "sign":
@@ -297,8 +298,7 @@ def _shown_first(kind: Mapping[str, Any], state: State) -> dict[str, Any]:
         }
     if kind["policy"] == "void":
         return {"entry": _entry(state)["id"]}
-    now = iso(int(datetime.now(UTC).timestamp() * 1000))
-    value = {field["name"]: now for field in fields if field["default"] == "now"}
+    value: dict[str, Any] = {field["name"]: "now" for field in fields if field["default"] == "now"}
     which = request.args.get("list")
     value |= {field["name"]: newest_quote(state) for field in fields if field["default"] == "quote"}
     contact = state["context"]["contact"]["name"]
