@@ -6,8 +6,10 @@
 // {type: "standing", person, device, heard_at, high, unsent}, after each sync.
 
 import { forgetPhotos, showPhotos } from "./camera.js"
+import "./copy.js"
 import "./hold.js"
 import { isHalfTyped, readForms } from "./keep.js"
+import { offerMaps } from "./maps.js"
 import { fitPads } from "./pad.js"
 import "./position.js"
 import { drawCodes } from "./qr.js"
@@ -23,6 +25,7 @@ function prepare() {
   readForms()
   showPhotos()
   fitPads()
+  offerMaps()
   drawCodes().catch((error) => console.warn("no QR code:", error.message))
 }
 
