@@ -11,6 +11,7 @@ import "./hold.js"
 import { isHalfTyped, readForms } from "./keep.js"
 import { offerMaps } from "./maps.js"
 import { fitPads } from "./pad.js"
+import { offerRecent } from "./phrases.js"
 import "./position.js"
 import { drawCodes } from "./qr.js"
 import "./share.js"
@@ -26,6 +27,7 @@ function prepare() {
   showPhotos()
   fitPads()
   offerMaps()
+  offerRecent()
   drawCodes().catch((error) => console.warn("no QR code:", error.message))
 }
 
