@@ -122,11 +122,17 @@ class Walk:
     def _work(self, phone: Phone) -> Walked:
         page, visits = phone.page, self.day.visits
         yield "list", page
+        phone.open("/visits?q=WAH&show=finish")
+        yield "list-found", page
+        phone.open("/visits?q=nowhere&state=accepted")
+        yield "list-nothing-found", page
         for name in VISITS:
             phone.open(f"/visits/{visits[name]}")
             yield f"visit-{name}", page
             if name == "conflict":
                 page.click(".card summary")
+                page.click(".sheet > summary")
+                yield "visit-more", page
         for noun in FORMS:
             if noun in (*ABOUT_AN_ENTRY, "openings", "signatures"):
                 continue
