@@ -6,10 +6,13 @@
 // {type: "standing", person, device, heard_at, high, unsent}, after each sync.
 
 import { forgetPhotos, showPhotos } from "./camera.js"
+import "./copy.js"
 import "./hold.js"
 import { showInstall } from "./install.js"
 import { isHalfTyped, readForms } from "./keep.js"
+import { offerMaps } from "./maps.js"
 import { fitPads } from "./pad.js"
+import { offerRecent } from "./phrases.js"
 import "./position.js"
 import { drawCodes } from "./qr.js"
 import "./share.js"
@@ -25,6 +28,8 @@ function prepare() {
   showPhotos()
   fitPads()
   showInstall()
+  offerMaps()
+  offerRecent()
   drawCodes().catch((error) => console.warn("no QR code:", error.message))
 }
 

@@ -91,7 +91,11 @@ class Phone:
         """Give one field its value: text, a choice's key, a list of ticks."""
         field = self.page.locator(f"form.entry-form [name='{name}']")
         kind = field.first.get_attribute("type")
-        if kind in ("radio", "checkbox"):
+        typed = self.page.locator(f"form.entry-form [type='datetime-local'][name='{name}']")
+        if kind == "radio" and typed.count() and value != "now":
+            self.page.locator(f"label:has([name='{name}'][value=''])").click()
+            typed.fill(value)
+        elif kind in ("radio", "checkbox"):
             for key in value if isinstance(value, list) else [value]:
                 self.page.locator(f"label:has([name='{name}'][value='{key}'])").click()
         else:
