@@ -28,7 +28,7 @@ from phone import OPENING, Phone, draw_on
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from server import Server
 from sqlalchemy import func, select
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from fieldapp import reports
 from fieldapp.authority import prepare
@@ -440,6 +440,11 @@ class Walk:
         expect(page.locator(".finding").first).to_be_visible()
 
 
+class _Quiet(WSGIRequestHandler):
+    def log(self, *_: Any) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def trust_page() -> Iterator[str]:
     """Where the page that offers a machine's root certificate is, meanwhile."""
@@ -447,7 +452,7 @@ def trust_page() -> Iterator[str]:
         address = [IPv4Address("192.168.1.20")]
         authority = prepare(Path(folder), address, ["depot"], datetime.now(UTC))
     app = create_trust_page(authority, "https://192.168.1.20:8000")
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/"
