@@ -52,6 +52,7 @@ def shell_paths() -> list[str]:
         root / "vendor" / "htmx.min.js",
         root / "vendor" / "uqr.js",
         root / "app.css",
+        *sorted(root.glob("display/*")),
     ]
     return [f"/static/{path.relative_to(root).as_posix()}" for path in files] + ["/app.webmanifest"]
 
