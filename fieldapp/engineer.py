@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, g, redirect, request
 from flask.typing import ResponseReturnValue
 
 from fieldapp import blobs, formats, pages
 from fieldapp.access import create_display, create_language, left_visit_for, needs, visit_for
-from fieldapp.forms import only_changed, read_heads, read_value, read_was, write_form
+from fieldapp.forms import only_changed, read_heads, read_value, read_was, timed, write_form
 from fieldapp.handover import new_token, seen_digest, sign, unsigned
 from fieldapp.ids import is_id, mint_id
 from fieldapp.languages import LANGUAGES, current_language
@@ -43,14 +44,15 @@ NO_VISITS_OFFSETS = [["1970-01-01T00:00:00Z", 480]]
 @bp.get("/visits")
 @needs("engineer")
 def show_visits() -> ResponseReturnValue:
-    """Today's list."""
+    """Today's list, or what is looked for."""
     now = datetime.now(UTC)
     policy = policy_of(g.person.org_id)
     states = present(visits_of(g.person), g.person, now)
     offsets = states[0]["context"]["organisation"]["offsets"] if states else NO_VISITS_OFFSETS
     today = formats.day(iso(int(now.timestamp() * 1000)), offsets)
     return pages.shared_page(
-        "engineer/visits.html", pages.visits_page(_reader(), states, policy.data, today)
+        "engineer/visits.html",
+        pages.visits_page(_reader(), states, policy.data, today, _query()),
     )
 
 
@@ -112,6 +114,16 @@ def show_revoked() -> ResponseReturnValue:
     return redirect("/visits", 303)
 
 
+@bp.get("/visits/install")
+@needs("engineer")
+def show_install() -> ResponseReturnValue:
+    """How this app gets on the home screen of whatever phone shows it, and why it should."""
+    policy = policy_of(g.person.org_id)
+    states = present(visits_of(g.person), g.person, datetime.now(UTC))
+    arguments = pages.install_page(_reader(), states, policy.data)
+    return pages.shared_page("engineer/install.html", arguments)
+
+
 @bp.get("/visits/new")
 @needs("engineer")
 def show_opening() -> ResponseReturnValue:
@@ -158,7 +170,8 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     if kind["policy"] == "void":
         _entry(state)
     posted = {name: request.form.getlist(name) for name in request.form}
-    value = read_value(fields, posted, state["context"]["site"]["offsets"])
+    entered = read_value(fields, posted, state["context"]["site"]["offsets"])
+    value = timed(fields, entered, int(datetime.now(UTC).timestamp() * 1000))
     findings = validate(fields, value, policy.choices(str(value.get("list", ""))), coverage())
     if not findings and kind["policy"] == "sign":
         findings = unsigned(state, policy.data, posted) or others_first(state, policy.data, value)
@@ -169,7 +182,7 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     if findings and has_left and _is_for_customer(kind):
         raise Problem("visit.not-found")  # not what the customer has on his screen
     if findings and not has_left:
-        shown = write_form(fields, value, state["context"]["site"]["offsets"])
+        shown = write_form(fields, entered, state["context"]["site"]["offsets"])
         return _form_page(state, policy, kind, shown, read_was(posted), findings, 422)
     heads = read_heads(posted)
     if kind["policy"] == "sign":
@@ -279,6 +292,15 @@ def _reader() -> dict[str, str]:
     return {"id": g.person.id, "name": g.person.name}
 
 
+def _query() -> dict[str, str]:
+    """What the address asks for, each name's first text, read as browsers do.
+
+    ``request.args`` keeps what is no UTF-8 percent-encoded.
+    """
+    text = request.query_string.decode("ascii", "replace")
+    return dict(reversed(parse_qsl(text, keep_blank_values=True, errors="replace")))
+
+
 def _kind(noun: str) -> Mapping[str, Any]:
     kind: Mapping[str, Any] = pages.CATALOGUE[catalogue.kind_of(noun).name]
     if "engineer" not in kind["roles"]:
@@ -321,8 +343,7 @@ def _shown_first(kind: Mapping[str, Any], state: State) -> dict[str, Any]:
         }
     if kind["policy"] == "void":
         return {"entry": _entry(state)["id"]}
-    now = iso(int(datetime.now(UTC).timestamp() * 1000))
-    value = {field["name"]: now for field in fields if field["default"] == "now"}
+    value: dict[str, Any] = {field["name"]: "now" for field in fields if field["default"] == "now"}
     which = request.args.get("list")
     value |= {field["name"]: newest_quote(state) for field in fields if field["default"] == "quote"}
     contact = state["context"]["contact"]["name"]

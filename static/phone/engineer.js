@@ -3,7 +3,7 @@
 import { canonical, sha256 } from "./canonical.js"
 import { agreed, newestQuote } from "./consent.js"
 import { day } from "./format.js"
-import { onlyChanged, readHeads, readValue, readWas, writeForm } from "./forms.js"
+import { onlyChanged, readHeads, readValue, readWas, timed, writeForm } from "./forms.js"
 import { catalogue, coverage, headers, messages, onPaper } from "./generated.js"
 import { choosePin, handOver, lockOf, readDraft, unlock } from "./lock.js"
 import { missing, othersFirst, WHICH } from "./missing.js"
@@ -11,6 +11,7 @@ import {
   chooseDisplay,
   currentLanguage,
   formPage,
+  installPage,
   lockPage,
   page,
   pinPage,
@@ -46,13 +47,13 @@ const PATIENCE_MS = 5000
 /** "Today" of a person without visits, who has no organisation's offsets yet. */
 const NO_VISITS_OFFSETS = [["1970-01-01T00:00:00Z", 480]]
 
-get("/visits", async () => {
+get("/visits", async (_, { url }) => {
   const person = await currentPerson()
   const states = await allVisits(person)
   const offsets = states.length ? states[0].context.organisation.offsets : NO_VISITS_OFFSETS
   const today = day(now(), offsets)
   const phone = await briefly(person, offsets)
-  const args = visitsPage(person, states, await policyOf(person), today, phone)
+  const args = visitsPage(person, states, await policyOf(person), today, url.searchParams, phone)
   return page("engineer/visits.html", args)
 })
 
@@ -121,6 +122,14 @@ get("/visits/revoked", async () => {
   return page("engineer/revoked.html", revokedPage(person, operations.length, photos.length))
 })
 
+get("/visits/install", async () => {
+  const person = await currentPerson()
+  const states = await allVisits(person)
+  const offsets = states.length ? states[0].context.organisation.offsets : NO_VISITS_OFFSETS
+  const phone = await briefly(person, offsets)
+  return page("engineer/install.html", installPage(person, states, await policyOf(person), phone))
+})
+
 get("/visits/new", async () => {
   await currentPerson()
   return seeOther(`/visits/${newId(Date.now())}/openings`)
@@ -160,7 +169,8 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
   ])
   const fields = fieldsOf(kind, state, about)
   if (kind.policy === "void") entryOf(state, about)
-  let value = readValue(fields, posted, offsetsOf(state))
+  const entered = readValue(fields, posted, offsetsOf(state))
+  let value = timed(fields, entered, Date.now())
   let findings = validate(fields, value, choicesOf(policy, value.list), coverage)
   if (!findings.length && kind.policy === "sign") {
     findings = await unsigned(state, policy, posted)
@@ -168,7 +178,7 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
   }
   if (!findings.length && kind.name === "consent") findings = undecided(state, value, posted)
   if (findings.length) {
-    const shown = writeForm(fields, value, offsetsOf(state))
+    const shown = writeForm(fields, entered, offsetsOf(state))
     return editPage(person, state, kind, about, shown, readWas(posted), findings, 422)
   }
   let heads = readHeads(posted)
@@ -288,8 +298,8 @@ function shownFirst(kind, state, about) {
     )
   }
   if (kind.policy === "void") return { entry: entryOf(state, about).id }
-  const timed = kind.fields.filter((field) => field.default === "now")
-  const value = Object.fromEntries(timed.map(({ name }) => [name, now()]))
+  const atOnce = kind.fields.filter((field) => field.default === "now")
+  const value = Object.fromEntries(atOnce.map(({ name }) => [name, "now"]))
   const quoted = kind.fields.filter((field) => field.default === "quote")
   for (const { name } of quoted) value[name] = newestQuote(state)
   const named = kind.fields.filter((field) => field.default === "contact")

@@ -129,11 +129,12 @@ export async function finishSigningOut() {
 
 /**
  * Send what is here, then ask what is new; one at a time over all tabs.
- * @param {{open?: Set<string>, isPatient?: boolean}} how `open` are the visits that pages show;
- *   who is patient waits for a sync that is under way, and then syncs himself
+ * @param {{open?: Set<string>, isPatient?: boolean, tell?: () => void}} how `open` are the visits
+ *   that pages show; who is patient waits for a sync that is under way, and then syncs himself;
+ *   `tell` is called while it goes on, when there is something new to show
  * @returns {Promise<boolean>} whether anything that pages show changed
  */
-export async function synchronise({ open = new Set(), isPatient = false } = {}) {
+export async function synchronise({ open = new Set(), isPatient = false, tell = () => {} } = {}) {
   const options = isPatient ? {} : { ifAvailable: true }
   return navigator.locks.request("fieldapp-sync", options, async (lock) => {
     if (!lock) return false
@@ -142,7 +143,7 @@ export async function synchronise({ open = new Set(), isPatient = false } = {}) 
     let any = false
     for (const person of await readPeople()) {
       const isCurrent = person.id === current?.id
-      const changed = await exchange(person, isCurrent)
+      const changed = await exchange(person, isCurrent, isCurrent ? tell : () => {})
       await tidy(person.id, isCurrent ? open : new Set())
       if (isCurrent && !(await readMeta(person.id, "wiped"))) await layBallast(person.id)
       any ||= changed
@@ -152,7 +153,7 @@ export async function synchronise({ open = new Set(), isPatient = false } = {}) 
 }
 
 /** One person's turn: his push, and when he is the one signed in all the rest of it. */
-async function exchange(person, isCurrent) {
+async function exchange(person, isCurrent, tell) {
   const { paused: last, wiped, credential, device } = await readNotes(person.id, [
     "paused",
     "wiped",
@@ -165,7 +166,7 @@ async function exchange(person, isCurrent) {
   let [changed, paused, isRevoked] = [false, "", false]
   try {
     for (const step of isCurrent ? [push, pull, pushBlobs] : [push, pushBlobs, askStanding]) {
-      const told = await attempt(step, person)
+      const told = await attempt(step, person, tell)
       changed ||= told.changed
       isRevoked ||= told.code === "access.revoked" && told.device === device
       paused = graver(paused, told.code)
@@ -192,9 +193,9 @@ function graver(one, other) {
 }
 
 /** One step; what the server itself refuses of it does not hold up the next. */
-async function attempt(step, person) {
+async function attempt(step, person, tell) {
   try {
-    return { changed: await step(person), code: "", device: "" }
+    return { changed: await step(person, tell), code: "", device: "" }
   } catch (error) {
     if (!(error instanceof NoAnswer) || !(error.isOurs || isAbout(error))) throw error
     return { changed: true, code: error.code, device: error.isOurs ? error.device : "" }
@@ -206,7 +207,7 @@ async function attempt(step, person) {
  * and does not hold up the others.
  */
 async function push(person) {
-  const refused = new Set()
+  const refused = new Map()
   let [size, any, isFirst] = [BATCH, false, true]
   let trouble = null
   for (;;) {
@@ -223,7 +224,7 @@ async function push(person) {
       // Twice in a row, and nothing taken in between: it is the server, not the operation.
       if (batch.length === 1 && error.status >= 500 && trouble && isFirst) throw error
       if (batch.length === 1) {
-        refused.add(batch[0].id)
+        refused.set(batch[0].id, error.code)
         ;[trouble, isFirst] = [error, true]
       }
       size = Math.max(1, Math.ceil(batch.length / 2))
@@ -238,6 +239,7 @@ async function push(person) {
     any = true
     size = Math.min(BATCH, size * 2)
   }
+  await writeMeta(person.id, { refused_operations: Object.fromEntries(refused) })
   if (trouble) throw trouble
   return any
 }
@@ -287,8 +289,12 @@ async function notice(person, epoch) {
   await writeMeta(person.id, { epoch, cursor: "" })
 }
 
-/** Every photo that the server does not hold; one that it cannot take does not hold up the others. */
-async function pushBlobs(person) {
+/**
+ * Every photo that the server does not hold; one that it cannot take does not hold up the others.
+ * `tell` is called after each that arrived.
+ */
+async function pushBlobs(person, tell) {
+  const refused = {}
   let [any, trouble] = [false, null]
   for (const { sha256: name } of await readUnsentPhotos(person.id)) {
     const blob = await readBlob(person.id, name)
@@ -296,11 +302,14 @@ async function pushBlobs(person) {
     try {
       await pushBlob(person, name, blob.bytes)
       any = true
+      tell()
     } catch (error) {
       if (!isAbout(error)) throw error
+      refused[name] = error.code
       trouble = error
     }
   }
+  await writeMeta(person.id, { sending: null, refused_photos: refused })
   if (trouble) throw trouble
   return any
 }
@@ -313,6 +322,7 @@ async function pushBlob(person, name, bytes) {
   let offset = Number(head.headers.get("Upload-Offset"))
   let complete = head.headers.get("Upload-Complete") === "1"
   while (!complete) {
+    await writeMeta(person.id, { sending: { sha256: name, received: offset } })
     const response = await ask(`/sync/blobs/${name}`, {
       method: "PUT",
       headers: {

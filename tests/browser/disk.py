@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+from phone import INSTALL_SHOWN
 from playwright.sync_api import Browser, BrowserContext, Page
 from server import Server
 
@@ -47,6 +48,7 @@ class Disk:
 def signed_in(context: BrowserContext, server: Server) -> Page:
     """李强's phone, enrolled, in a browser of its own."""
     page = context.pages[0]
+    context.add_init_script(INSTALL_SHOWN)
     page.goto(f"{server.url}/sign-in")
     page.fill("#account", "liqiang")
     page.fill("#password", server.accounts["liqiang"].password)
