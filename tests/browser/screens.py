@@ -122,6 +122,7 @@ class Walk:
     def _work(self, phone: Phone) -> Walked:
         page, visits = phone.page, self.day.visits
         yield "list", page
+        yield from self._pin(phone)
         phone.open("/visits?q=WAH&show=finish")
         yield "list-found", page
         phone.open("/visits?q=nowhere&state=accepted")
@@ -170,7 +171,12 @@ class Walk:
             phone.open(f"/visits/{visits[name]}/signatures")
             yield f"handover-{name}", page
         self._save_empty(page)
+        page.locator("details.witness").evaluate("(element) => { element.open = true }")
         yield "handover-refused", page
+        phone.open(f"/visits/{visits['ready']}/refusals?by=customer")
+        yield "handover-disagree", page
+        self._save_empty(page)
+        yield "handover-disagree-refused", page
         phone.open("/visits/sync")
         yield "sync", page
         phone.open("/visits/settings")
@@ -242,6 +248,38 @@ class Walk:
             chen, engineer = self.server.person(DISPATCHER), self.server.person(account)
             with unit(chen.org_id, datetime.now(UTC)) as office:
                 office.perform("assignment", visit, chen, {"engineer": engineer.id})
+
+    def _pin(self, phone: Phone) -> Walked:
+        """The PIN chosen, the phone locked by it, and handed over; then as without one."""
+        page, visit = phone.page, self.day.visits["ready"]
+        phone.open("/visits/pin")
+        yield "pin", page
+        page.fill("#pin", "12")
+        page.click("button.save")
+        expect(page.locator(".finding")).to_be_visible()
+        yield "pin-refused", page
+        for name in ("pin", "repeat"):
+            page.fill(f"#{name}", "2580")
+        page.click("button.save")
+        expect(page.locator("#has-pin")).to_be_visible()
+        yield "pin-chosen", page
+        phone.open(f"/visits/{visit}/signatures")
+        yield "handover-locked", page
+        page.click(".leave")
+        expect(page.locator(".lock")).to_be_visible()
+        yield "handover-lock", page
+        phone.note("liqiang", used_at=0)
+        page.goto(f"{self.server.url}/visits")
+        yield "lock", page
+        page.fill("#pin", "1")
+        page.click("button.save")
+        expect(page.locator(".finding")).to_be_visible()
+        yield "lock-refused", page
+        phone.note("liqiang", wiped={"at": 1}, handover=None)
+        page.goto(f"{self.server.url}/visits/revoked")
+        yield "revoked", page
+        phone.note("liqiang", wiped=None, pin=None, pin_later=True)
+        phone.open("/visits")
 
     def _verify(self) -> Walked:
         with self.server.office():
