@@ -48,7 +48,9 @@ class Field:
     ``limit`` is the greatest number of characters (of points for strokes, the greatest
     number itself for counts and money).  ``choices`` names a
     list of the policy pack.  ``default`` is ``"now"``, ``"quote"`` (the newest
-    quotation that stands), ``"contact"`` (the contact's name) or empty.
+    quotation that stands), ``"contact"`` (the contact's name) or empty.  ``expects`` is what a
+    number should name: the ``asset`` of the work order, a thing in the ``van``, a ``loaner`` lent
+    here, the ``original`` taken away for it, a ``part`` of the stock, or nothing in particular.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Field:
     choices: str = ""
     default: str = ""
     hint: str = ""
+    expects: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,9 @@ KINDS: tuple[Kind, ...] = (
         "signed",
         FIELD,
         (
-            Field("serial", "serial", N_("Serial number on the machine"), True, 64),
+            Field(
+                "serial", "serial", N_("Serial number on the machine"), True, 64, expects="asset"
+            ),
             Field("model", "text", N_("Model on the machine"), limit=100),
             Field("verdict", "choice", N_("Agrees with the work order"), True, choices="verdicts"),
             Field("difference_text", "paragraph", N_("What differs"), limit=1000),
@@ -235,9 +240,11 @@ KINDS: tuple[Kind, ...] = (
         "signed",
         FIELD,
         (
-            Field("part_name", "text", N_("Part"), True, 100),
+            Field("part_name", "text", N_("Part"), True, 100, expects="part"),
             Field("removed_serial", "serial", N_("Serial number removed"), True, 64),
-            Field("installed_serial", "serial", N_("Serial number installed"), True, 64),
+            Field(
+                "installed_serial", "serial", N_("Serial number installed"), True, 64, expects="van"
+            ),
             Field("fate", "choice", N_("Fate of the old part"), True, choices="fates"),
         ),
     ),
@@ -249,8 +256,22 @@ KINDS: tuple[Kind, ...] = (
         "signed",
         FIELD,
         (
-            Field("removed_serial", "serial", N_("Serial number taken away"), True, 64),
-            Field("loaner_serial", "serial", N_("Serial number of the loaner"), True, 64),
+            Field(
+                "removed_serial",
+                "serial",
+                N_("Serial number taken away"),
+                True,
+                64,
+                expects="asset",
+            ),
+            Field(
+                "loaner_serial",
+                "serial",
+                N_("Serial number of the loaner"),
+                True,
+                64,
+                expects="van",
+            ),
             Field("reason_text", "text", N_("Why it must leave"), True, 300),
             Field("told_text", "paragraph", N_("What the customer was told"), True, 1000),
         ),
@@ -263,8 +284,22 @@ KINDS: tuple[Kind, ...] = (
         "signed",
         FIELD,
         (
-            Field("loaner_serial", "serial", N_("Serial number of the loaner"), True, 64),
-            Field("refitted_serial", "serial", N_("Serial number put back"), True, 64),
+            Field(
+                "loaner_serial",
+                "serial",
+                N_("Serial number of the loaner"),
+                True,
+                64,
+                expects="loaner",
+            ),
+            Field(
+                "refitted_serial",
+                "serial",
+                N_("Serial number put back"),
+                True,
+                64,
+                expects="original",
+            ),
             Field("test_result", "choice", N_("Bench test"), True, choices="test_results"),
         ),
     ),
@@ -377,6 +412,7 @@ KINDS: tuple[Kind, ...] = (
             Field("sha256", "photo", N_("Photo"), True, 64),
             Field("slot", "choice", N_("Which photo"), choices="photo_slots"),
             Field("caption", "text", N_("What it shows"), limit=200),
+            Field("unmarked", "hidden", N_("Without the marks"), limit=64),
         ),
     ),
     Kind(

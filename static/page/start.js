@@ -11,6 +11,7 @@ import { isHalfTyped, readForms } from "./keep.js"
 import { fitPads } from "./pad.js"
 import "./position.js"
 import { drawCodes } from "./qr.js"
+import "./serial.js"
 import "./share.js"
 import { noteStanding, standingBefore } from "./standing.js"
 
