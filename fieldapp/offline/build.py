@@ -25,6 +25,8 @@ LATER = (
     "page/decoder.js",
     "page/mark.js",
     "page/scan.js",
+    "page/serial.js",
+    "vendor/uqr.js",
     "vendor/zxing-reader.js",
     "vendor/zxing-reader.wasm",
 )
@@ -60,7 +62,6 @@ def shell_paths() -> list[str]:
         *sorted(path for path in root.glob("page/*.js") if f"page/{path.name}" not in LATER),
         *sorted(root.glob("icons/*")),
         root / "vendor" / "htmx.min.js",
-        root / "vendor" / "uqr.js",
         root / "app.css",
     ]
     return [f"/static/{path.relative_to(root).as_posix()}" for path in files] + ["/app.webmanifest"]

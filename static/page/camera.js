@@ -124,7 +124,8 @@ function choice(box, name, at, isChosen) {
   Object.assign(button, { type: "button", className: "shot" })
   button.dataset.photoPick = at
   button.setAttribute("aria-pressed", isChosen)
-  Object.assign(image, { src: addresses(box, name).small, alt: `${box.dataset.photoName} ${at + 1}`, width: 104, height: 104 })
+  button.setAttribute("aria-label", `${box.dataset.photoName} ${at + 1}`)
+  Object.assign(image, { src: addresses(box, name).small, alt: "", width: 104, height: 104 })
   button.append(image)
   item.append(button)
   return item

@@ -41,7 +41,7 @@ export async function scan(dialog, isKnown) {
   const readFile = async (input) => {
     const [file] = input.files
     input.value = "" // the same file may be chosen again
-    say("reading")
+    say("wait")
     try {
       const codes = distinct(await reader.read(await pictureOf(file)))
       const known = codes.filter((code) => isKnown(code.text))
@@ -69,7 +69,7 @@ export async function scan(dialog, isKnown) {
   choices.hidden = torch.hidden = true
   torch.setAttribute("aria-pressed", false)
   find("view").hidden = false
-  say("starting")
+  say("wait")
   dialog.showModal()
   const closed = new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }))
   closed.then(() => leaving.abort())
@@ -86,12 +86,13 @@ export async function scan(dialog, isKnown) {
     if (!signal.aborted) {
       console.warn(error.message)
       if (!(error instanceof NoReader)) find("view").hidden = true
-      say(error instanceof NoReader ? "later" : error.name === "NotAllowedError" ? "denied" : "absent")
+      say(error instanceof NoReader ? "later" : "absent")
     }
   } finally {
     await closed
     for (const track of stream?.getTracks() ?? []) track.stop()
     video.srcObject = null
+    said.textContent = ""
     reader.end()
   }
   return result
@@ -179,14 +180,15 @@ function workerReader() {
   const waiting = new Map()
   let asked = 0
   let trouble = null
-  const giveUp = () => {
+  const giveUp = (event) => {
+    event?.preventDefault() // it is said in the sheet
     trouble = new NoReader("the reader of bar codes is not on this phone")
     for (const { reject } of waiting.values()) reject(trouble)
     waiting.clear()
   }
   worker.addEventListener("error", giveUp)
   worker.addEventListener("message", ({ data: { id, codes, error } }) => {
-    if (error) return giveUp()
+    if (error) return giveUp(null)
     waiting.get(id)?.resolve(codes)
     return waiting.delete(id)
   })

@@ -1,10 +1,13 @@
 // Serial and part numbers: read by the camera or typed, and compared at once with what the office
 // knows. What is said is a hint and stops nobody; what was read is never changed on the quiet.
 //
-// Two numbers are one only when they are equal, as the office's rules compare them.
+// Two numbers are one only when they are equal, as the office's rules compare them. Fetched at its
+// first use.
+
+import { scan } from "./scan.js"
 
 const SERIAL = /^[A-Za-z0-9][A-Za-z0-9 ./_-]{0,63}$/
-const MARKED = /(?:\bS\/?N|\bserial(?:[ _-]?(?:no|number|nr))?\.?|序列号|出厂编号|机身号)\s*[:：=#]?\s*([A-Za-z0-9][A-Za-z0-9./_-]*)/i
+const MARKED = /(?:\bS\/?N|\bserial(?:[ _-]?(?:no|number|nr))?\.?|序列号|出厂编号|机身号)(?:\s*[:：=#]\s*|\s+)([A-Za-z0-9][A-Za-z0-9./_-]*)/i
 const NAMES = ["sn", "s", "serial", "serialno", "serial_no", "serialnumber", "serial_number"]
 const PRODUCT = /ean|upc/i
 
@@ -65,7 +68,8 @@ function knownHere() {
   }))
 }
 
-function tell(input, first = []) {
+/** Say below a number what is known of it. */
+export function tell(input, first = []) {
   const said = document.getElementById(`known-${input.name}`)
   const words = document.querySelector("[data-known-words]").dataset
   const lines = [...first, ...verdict(input.value.trim(), input.dataset.expects, knownHere())]
@@ -78,32 +82,20 @@ function tell(input, first = []) {
   }))
 }
 
-async function scanInto(button) {
+/** Let somebody scan the number that a button stands beside. */
+export async function scanInto(button) {
   const input = document.getElementById(button.dataset.scan)
   const known = knownHere()
   const isPart = input.dataset.expects === "part"
   const isKnown = (text) => known.some(({ value, code }) => (isPart ? code === text : value === serialIn(text, [value])))
-  let found
-  try {
-    const { scan } = await import("./scan.js")
-    found = await scan(document.querySelector("[data-scan-sheet]"), isKnown)
-  } catch (error) {
-    console.warn(error.message)
-    return tell(input, [{ code: "later", good: false }])
-  }
-  if (!found) return undefined
+  const found = await scan(document.querySelector("[data-scan-sheet]"), isKnown)
+  if (!found) return
   const part = isPart && known.find(({ code }) => code && code === found.text.trim())
   const value = isPart ? (part ? part.value : found.text.trim()) : serialIn(found.text, known.map((thing) => thing.value))
   const read = value === found.text ? [] : [{ code: "read", name: found.text }]
-  if (!value) return tell(input, [...read, { code: "unreadable", good: false }])
+  if (!value) return void tell(input, [...read, { code: "unreadable", good: false }])
   input.value = value
   input.dispatchEvent(new Event("input", { bubbles: true }))
   const product = !isPart && PRODUCT.test(found.format) ? [{ code: "product", good: false }] : []
-  return tell(input, [...read, ...product])
+  tell(input, [...read, ...product])
 }
-
-document.addEventListener("click", ({ target }) => {
-  const button = target.closest?.("[data-scan]")
-  if (button) scanInto(button)
-})
-document.addEventListener("change", ({ target }) => target.matches?.("[data-expects]") && tell(target))
