@@ -114,7 +114,7 @@ def test_without_signal_a_label_is_read_and_a_photo_is_drawn_on_in_webkit(
     name = phone.find("input[name=sha256]")
     until(lambda: len(str(name.get_property("value"))) == 64, "a kept photo")
     phone.press("[data-photo-mark]")
-    phone.draw("[data-mark-canvas]")
+    phone.draw("[data-mark][open] [data-mark-canvas]")
     phone.press("[data-mark-keep]")
     until(lambda: len(str(name.get_property("value"))) == 129, "a photo that was drawn on")
     phone.save(visit)
