@@ -15,6 +15,8 @@ from flask import Blueprint, Flask, current_app, g, redirect, request, session
 from flask.typing import ResponseReturnValue
 from sqlalchemy import ColumnElement, bindparam, func, select
 
+from fieldapp.database import begin_writing
+from fieldapp.display import choose_display, current_display
 from fieldapp.ids import mint_id
 from fieldapp.models import Contact, Customer, Device, Person, Visit, WorkOrder, db
 from fieldapp.pages import server_page
@@ -249,12 +251,12 @@ def create_session() -> ResponseReturnValue:
     if not check_password(person, password) or person is None:
         page = server_page("auth/sign_in.html", account=account, problem="access.wrong")
         return page, 401
-    language = session.get("language")
-    session.clear()
+    chosen = session.get("language") if session.get("person") in (None, person.id) else None
+    _clear_session()
     session.permanent = True
     session["person"] = person.id
     session["since"] = datetime.now(UTC).timestamp()
-    session["language"] = language or person.language
+    _keep_language(person, chosen or person.language)
     return redirect("/desk" if person.is_desk else "/welcome", 303)
 
 
@@ -270,16 +272,23 @@ def show_welcome() -> ResponseReturnValue:
 @bp.post("/sign-out")
 def delete_session() -> ResponseReturnValue:
     """Leave.  What the phone has not sent stays on the phone, locked to its person."""
-    session.clear()
+    _clear_session()
     return redirect("/sign-in", 303)
 
 
 @bp.post("/language")
 def create_language() -> ResponseReturnValue:
-    """The reader prefers a language; the page asked from comes back in it."""
+    """The reader prefers a language, here and wherever he signs in; the page comes back in it."""
     language = request.form.get("language", "")
     if language in current_app.extensions["languages"]:
-        session["language"] = language
+        _keep_language(signed_in(), language)
+    return redirect(local_path(request.form.get("back", "")), 303)
+
+
+@bp.post("/display")
+def create_display() -> ResponseReturnValue:
+    """The reader prefers a look of the pages; the page asked from comes back in it."""
+    choose_display(request.form.get("display", ""))
     return redirect(local_path(request.form.get("back", "")), 303)
 
 
@@ -293,6 +302,22 @@ def local_path(path: str) -> str:
     is_local = path.startswith("/") and not path.startswith(("//", "/\\"))
     # Browsers drop control characters from an address: "/<tab>/elsewhere" leads away.
     return path if is_local and path.isprintable() else "/"
+
+
+def _keep_language(person: Person | None, language: str) -> None:
+    session["language"] = language
+    if person is None or person.language == language:
+        return
+    begin_writing()
+    person.language = language
+    db.session.commit()
+
+
+def _clear_session() -> None:
+    """Forget who is signed in.  How pages look belongs to the device, not to the person."""
+    display = current_display()
+    session.clear()
+    choose_display(display)
 
 
 def _sha256(text: str) -> str:

@@ -13,7 +13,7 @@ from flask import Blueprint, g, redirect, request
 from flask.typing import ResponseReturnValue
 
 from fieldapp import blobs, formats, pages
-from fieldapp.access import create_language, left_visit_for, needs, visit_for
+from fieldapp.access import create_display, create_language, left_visit_for, needs, visit_for
 from fieldapp.forms import one_by_one, only_changed, read_heads, read_value, read_was, write_form
 from fieldapp.handover import new_token, seen_digest, sign, unsigned
 from fieldapp.ids import is_id, mint_id
@@ -192,6 +192,23 @@ def show_photo(visit_id: str, sha256: str) -> ResponseReturnValue:
 def change_language() -> ResponseReturnValue:
     """The reader prefers a language."""
     return create_language()
+
+
+@bp.get("/visits/settings")
+@needs("engineer")
+def show_settings() -> ResponseReturnValue:
+    """How the pages look and what they speak."""
+    policy = policy_of(g.person.org_id)
+    states = present(visits_of(g.person), g.person, datetime.now(UTC))
+    arguments = pages.settings_page(_reader(), states, policy.data)
+    return pages.shared_page("engineer/settings.html", arguments)
+
+
+@bp.post("/visits/display")
+@needs("engineer")
+def change_display() -> ResponseReturnValue:
+    """The reader prefers a look."""
+    return create_display()
 
 
 def _is_opened(visit_id: str, kind: Mapping[str, Any]) -> bool:

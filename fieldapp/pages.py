@@ -16,6 +16,7 @@ from flask.wrappers import Response
 from markupsafe import Markup
 
 from fieldapp import formats
+from fieldapp.display import current_display
 from fieldapp.languages import (
     CUSTOMER,
     LANGUAGES,
@@ -101,6 +102,13 @@ def sync_page(
 ) -> dict[str, Any]:
     """Arguments of ``engineer/sync.html`` when no phone answers: this browser holds nothing."""
     return frame("/visits/sync", person, policy, totals(states)) | {"phone": None}
+
+
+def settings_page(
+    person: Mapping[str, str], states: Sequence[State], policy: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments of ``engineer/settings.html``."""
+    return frame("/visits/settings", person, policy, totals(states))
 
 
 def totals(states: Sequence[State]) -> dict[str, Any]:
@@ -205,7 +213,8 @@ def shared_page(template: str, arguments: Mapping[str, Any], status: int = 200) 
     """
     environment = current_app.extensions["shared_templates"]
     language = arguments.get("lang") or current_language()
-    html = environment.get_template(template).render(**dict(arguments) | localised(language))
+    added = localised(language) | {"display": current_display()}
+    html = environment.get_template(template).render(**dict(arguments) | added)
     return make_response(html, status)
 
 
@@ -215,7 +224,7 @@ def customer_page(template: str, arguments: Mapping[str, Any], status: int = 200
     Arguments win over what the renderer adds: a form may ask for less than the catalogue says.
     """
     environment = current_app.extensions["customer_templates"]
-    given = localised(current_language()) | dict(arguments)
+    given = localised(current_language()) | {"display": current_display()} | dict(arguments)
     return make_response(environment.get_template(template).render(**given), status)
 
 
@@ -273,6 +282,7 @@ def _ngettext(one: str, many: str, number: int) -> str:
 def _desk_arguments() -> dict[str, Any]:
     return {
         "lang": current_language(),
+        "display": current_display(),
         "languages": LANGUAGES,
         "person": g.get("person"),
         "path": request.path if request else "/",

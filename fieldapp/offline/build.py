@@ -63,6 +63,7 @@ def shell_paths() -> list[str]:
         *sorted(root.glob("icons/*")),
         root / "vendor" / "htmx.min.js",
         root / "app.css",
+        *sorted(root.glob("display/*")),
     ]
     return [f"/static/{path.relative_to(root).as_posix()}" for path in files] + ["/app.webmanifest"]
 

@@ -7,7 +7,17 @@ import { day } from "./format.js"
 import { oneByOne, onlyChanged, readHeads, readValue, readWas, writeForm } from "./forms.js"
 import { catalogue, coverage, headers, messages, onPaper } from "./generated.js"
 import { missing, othersFirst, WHICH } from "./missing.js"
-import { currentLanguage, formPage, page, seeOther, syncPage, visitPage, visitsPage } from "./pages.js"
+import {
+  chooseDisplay,
+  currentLanguage,
+  formPage,
+  page,
+  seeOther,
+  settingsPage,
+  syncPage,
+  visitPage,
+  visitsPage,
+} from "./pages.js"
 import { newId, newToken, perform, sign } from "./perform.js"
 import { Problem } from "./problem.js"
 import { get, post, put } from "./routes.js"
@@ -164,6 +174,20 @@ post("/visits/language", async (_, { request }) => {
     // The server's pages follow when they can; this phone's have changed already.
     fetch("/language", { method: "POST", body, redirect: "manual" }).catch(() => {})
   }
+  return seeOther(localPath((form.back ?? [""])[0]))
+})
+
+get("/visits/settings", async () => {
+  const person = await currentPerson()
+  const states = await allVisits(person)
+  const offsets = states.length ? states[0].context.organisation.offsets : NO_VISITS_OFFSETS
+  const phone = await briefly(person, offsets)
+  return page("engineer/settings.html", settingsPage(person, states, await policyOf(person), phone))
+})
+
+post("/visits/display", async (_, { request }) => {
+  const form = await readForm(request)
+  await chooseDisplay((form.display ?? [])[0])
   return seeOther(localPath((form.back ?? [""])[0]))
 })
 

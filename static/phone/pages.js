@@ -4,9 +4,11 @@ import { count, clock, day, duration, localInput, moment, money, span, when } fr
 import { catalogue, headers, messages, problems, publicUrl } from "./generated.js"
 import { missing, steps, toSign } from "./missing.js"
 import { render } from "./runtime.js"
-import { readSetting } from "./store.js"
+import { readSetting, writeSetting } from "./store.js"
 import { templates } from "./templates.js"
 
+/** How pages look; the first is as the device asks.  Twin of fieldapp/display.py. */
+const DISPLAYS = ["", "light", "dark", "contrast"]
 const FILTERS = { clock, count, day, duration, local_input: localInput, moment, money, span, when }
 
 export function visitsPage(person, states, policy, today, phone) {
@@ -21,6 +23,11 @@ export function visitsPage(person, states, policy, today, phone) {
 /** Arguments of `engineer/sync.html`; `phone` is what `standing.js` says of this phone. */
 export function syncPage(person, states, policy, phone) {
   return { ...frame("/visits/sync", person, policy, totals(states, phone)), phone }
+}
+
+/** Arguments of `engineer/settings.html`. */
+export function settingsPage(person, states, policy, phone) {
+  return frame("/visits/settings", person, policy, totals(states, phone))
 }
 
 /** What the sync line says of all visits together. */
@@ -74,12 +81,18 @@ export async function page(template, args, status = 200) {
 
 export async function htmlOf(template, args) {
   const lang = args.lang || (await currentLanguage())
-  return render(templates, template, { ...args, ...localised(lang) }, { filters: FILTERS, messages })
+  const display = (await readSetting("display")) ?? DISPLAYS[0]
+  return render(templates, template, { ...args, ...localised(lang), display }, { filters: FILTERS, messages })
 }
 
 /** The reader's language. */
 export async function currentLanguage() {
   return (await readSetting("language")) ?? "zh_CN"
+}
+
+/** Keep how this phone's pages look.  What is none of ours changes nothing. */
+export async function chooseDisplay(display) {
+  if (DISPLAYS.includes(display)) await writeSetting("display", display)
 }
 
 /** Catalogue and sentences in a language: what every page is given. */

@@ -176,6 +176,41 @@ def test_the_language_chosen_before_signing_in_stays(app, erin):
     assert '<html lang="zh-CN">' in client.get("/visits").text
 
 
+def test_a_language_stays_with_its_person_on_every_device(app, client_of, erin):
+    client_of(erin).post("/language", data={"language": "zh_CN", "back": "/"}, headers=PAGE)
+    elsewhere = app.test_client()
+    sign_in(elsewhere, "erin")
+    assert '<html lang="zh-CN">' in elsewhere.get("/visits").text
+
+
+def test_a_language_does_not_go_to_who_signs_in_next(app, erin, eli):
+    client = app.test_client()
+    sign_in(client, "erin")
+    client.post("/language", data={"language": "zh_CN", "back": "/"}, headers=PAGE)
+    sign_in(client, "eli")
+    assert '<html lang="en">' in client.get("/visits").text
+
+
+def test_a_look_stays_with_the_device_whoever_signs_in(app, erin, eli):
+    client = app.test_client()
+    sign_in(client, "erin")
+    client.post("/visits/display", data={"display": "dark", "back": "/visits"}, headers=PAGE)
+    dark = '<link rel="stylesheet" href="/static/display/dark.css" media="all">'
+    assert dark in client.get("/visits").text
+    client.post("/sign-out", headers=PAGE)
+    assert dark in client.get("/sign-in").text
+    sign_in(client, "eli")
+    assert dark in client.get("/visits").text
+
+
+@pytest.mark.parametrize("display", ["neon", "DARK", " ", "../dark"])
+def test_an_unknown_look_changes_nothing(client_of, erin, display):
+    client = client_of(erin)
+    client.post("/display", data={"display": "contrast", "back": "/"}, headers=PAGE)
+    client.post("/display", data={"display": display, "back": "/"}, headers=PAGE)
+    assert 'display/contrast.css" media="all"' in client.get("/visits").text
+
+
 def test_an_unknown_language_changes_nothing(client_of, erin):
     client = client_of(erin)
     client.post("/language", data={"language": "xx", "back": "/"}, headers=PAGE)
@@ -272,8 +307,9 @@ def test_reading_from_a_link_elsewhere_is_fine(client_of, erin, visit):
      "\t//evil.example", "/\n/evil.example", "/\r/evil.example", "javascript:alert(1)", "\\\\evil"],
 )  # fmt: skip
 def test_nobody_is_led_to_another_site(client_of, erin, back):
-    for path in ("/language", "/visits/language"):
-        response = client_of(erin).post(path, data={"language": "en", "back": back}, headers=PAGE)
+    for path in ("/language", "/visits/language", "/display", "/visits/display"):
+        data = {"language": "en", "display": "", "back": back}
+        response = client_of(erin).post(path, data=data, headers=PAGE)
         assert response.location == "/"
 
 
