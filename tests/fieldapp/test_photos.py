@@ -115,3 +115,12 @@ def test_a_strip_gets_a_small_picture_once_there_is_a_copy(app, visit, client, s
     assert Image.open(io.BytesIO(small.data)).size == (320, 240)
     assert Image.open(io.BytesIO(client.get(url).data)).size == (1600, 1200)
     assert client.get(f"/visits/{visit}/photos/{FIRST}?small").status_code == 404
+
+
+def test_the_office_sees_the_photo_without_marks_too(visit, save, client_of, dana):
+    save(f"{FIRST}:{SECOND}", slot="before")
+    page = client_of(dana).get(f"/desk/visits/{visit}").text
+    assert "Without the marks" in page
+    assert page.count("The photo is still to come.") == 2
+    save(THIRD)
+    assert client_of(dana).get(f"/desk/visits/{visit}").text.count("Without the marks") == 1
