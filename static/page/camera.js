@@ -124,8 +124,9 @@ function choice(box, name, at, isChosen) {
   Object.assign(button, { type: "button", className: "shot" })
   button.dataset.photoPick = at
   button.setAttribute("aria-pressed", isChosen)
-  button.setAttribute("aria-label", `${box.dataset.photoName} ${at + 1}`)
-  Object.assign(image, { src: addresses(box, name).small, alt: "", width: 104, height: 104 })
+  const label = `${box.dataset.photoName} ${at + 1}`
+  button.setAttribute("aria-label", label)
+  Object.assign(image, { src: addresses(box, name).small, alt: label, width: 104, height: 104 })
   button.append(image)
   item.append(button)
   return item
