@@ -8,13 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, g, redirect, request
 from flask.typing import ResponseReturnValue
 
 from fieldapp import blobs, formats, pages
 from fieldapp.access import create_display, create_language, left_visit_for, needs, visit_for
-from fieldapp.forms import one_by_one, only_changed, read_heads, read_value, read_was, write_form
+from fieldapp.forms import (
+    one_by_one,
+    only_changed,
+    read_heads,
+    read_value,
+    read_was,
+    timed,
+    write_form,
+)
 from fieldapp.handover import new_token, seen_digest, sign, unsigned
 from fieldapp.ids import is_id, mint_id
 from fieldapp.languages import LANGUAGES, current_language
@@ -43,14 +52,15 @@ NO_VISITS_OFFSETS = [["1970-01-01T00:00:00Z", 480]]
 @bp.get("/visits")
 @needs("engineer")
 def show_visits() -> ResponseReturnValue:
-    """Today's list."""
+    """Today's list, or what is looked for."""
     now = datetime.now(UTC)
     policy = policy_of(g.person.org_id)
     states = present(visits_of(g.person), g.person, now)
     offsets = states[0]["context"]["organisation"]["offsets"] if states else NO_VISITS_OFFSETS
     today = formats.day(iso(int(now.timestamp() * 1000)), offsets)
     return pages.shared_page(
-        "engineer/visits.html", pages.visits_page(_reader(), states, policy.data, today)
+        "engineer/visits.html",
+        pages.visits_page(_reader(), states, policy.data, today, _query()),
     )
 
 
@@ -75,6 +85,16 @@ def create_sync() -> ResponseReturnValue:
 def show_unsent_file() -> ResponseReturnValue:
     """Unsent work as a file.  The page says why there is none here."""
     return redirect("/visits/sync", 303)
+
+
+@bp.get("/visits/install")
+@needs("engineer")
+def show_install() -> ResponseReturnValue:
+    """How this app gets on the home screen of whatever phone shows it, and why it should."""
+    policy = policy_of(g.person.org_id)
+    states = present(visits_of(g.person), g.person, datetime.now(UTC))
+    arguments = pages.install_page(_reader(), states, policy.data)
+    return pages.shared_page("engineer/install.html", arguments)
 
 
 @bp.get("/visits/new")
@@ -124,7 +144,11 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
         _entry(state)
     posted = {name: request.form.getlist(name) for name in request.form}
     offsets = state["context"]["site"]["offsets"]
-    value, *others = (read_value(fields, one, offsets) for one in one_by_one(fields, posted))
+    now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    value, *others = (
+        timed(fields, read_value(fields, one, offsets), now_ms)
+        for one in one_by_one(fields, posted)
+    )
     retake = _retake(kind, state, posted)
     choices = policy.choices(str(value.get("list", "")))
     for one in (value, *others):
@@ -257,6 +281,15 @@ def _reader() -> dict[str, str]:
     return {"id": g.person.id, "name": g.person.name}
 
 
+def _query() -> dict[str, str]:
+    """What the address asks for, each name's first text, read as browsers do.
+
+    ``request.args`` keeps what is no UTF-8 percent-encoded.
+    """
+    text = request.query_string.decode("ascii", "replace")
+    return dict(reversed(parse_qsl(text, keep_blank_values=True, errors="replace")))
+
+
 def _kind(noun: str) -> Mapping[str, Any]:
     kind: Mapping[str, Any] = pages.CATALOGUE[catalogue.kind_of(noun).name]
     if "engineer" not in kind["roles"]:
@@ -335,8 +368,7 @@ def _shown_first(kind: Mapping[str, Any], state: State) -> dict[str, Any]:
         }
     if kind["policy"] == "void":
         return {"entry": _entry(state)["id"]}
-    now = iso(int(datetime.now(UTC).timestamp() * 1000))
-    value = {field["name"]: now for field in fields if field["default"] == "now"}
+    value: dict[str, Any] = {field["name"]: "now" for field in fields if field["default"] == "now"}
     which = request.args.get("list")
     value |= {field["name"]: newest_quote(state) for field in fields if field["default"] == "quote"}
     contact = state["context"]["contact"]["name"]

@@ -13,11 +13,13 @@ from typing import Any
 
 from fieldapp.formats import FormatError, from_local_input, local_input
 from sync.canonical import LARGEST
+from sync.operation import iso
 
 Fields = Sequence[Mapping[str, Any]]
 Offsets = Sequence[Sequence[Any]]
 
 _COUNT = re.compile("[0-9]{1,9}")
+_CHOSEN = re.compile(r"now|\+([0-9]{1,3})")
 _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
 
 
@@ -61,6 +63,20 @@ def read_value(
         elif texts:
             value[field["name"]] = _read(field["type"], texts[0], offsets)
     return value
+
+
+def timed(fields: Fields, value: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
+    """``value`` with the moments that were chosen instead of typed, as seen at ``now_ms``.
+
+    ``now`` is that moment itself, ``+30`` lies half an hour later; what was typed stays.
+    """
+    found = dict(value)
+    for field in fields:
+        text = value.get(field["name"])
+        if field["type"] == "moment" and isinstance(text, str):
+            if chosen := _CHOSEN.fullmatch(text):
+                found[field["name"]] = iso(now_ms + int(chosen[1] or 0) * 60_000)
+    return found
 
 
 def write_form(fields: Fields, value: Mapping[str, Any], offsets: Offsets) -> dict[str, Any]:

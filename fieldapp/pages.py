@@ -26,6 +26,7 @@ from fieldapp.languages import (
     load_messages,
     texts,
 )
+from fieldapp.listing import listed
 from fieldapp.offline.environment import shared_environment
 from fieldapp.offline.messages import fill, plural, singular
 from sync import catalogue, problems
@@ -80,21 +81,46 @@ def problem_sentences() -> dict[str, str]:
     return {kind.code: kind.sentence for kind in problems.KINDS}
 
 
+SHOWN = ["today", "finish", "coming", "past"]
+"""The sections of the list of visits that can be asked for."""
+
+STATUSES = [
+    "planned", "departed", "on-site", "signed", "unsigned", "left", "under-review", "sent-back",
+    "accepted", "cancelled",
+]  # fmt: skip
+
 CATALOGUE = catalogue_by_name()
 PROBLEMS = problem_sentences()
 
 
 def visits_page(
-    person: Mapping[str, str], states: Sequence[State], policy: Mapping[str, Any], today: str
+    person: Mapping[str, str],
+    states: Sequence[State],
+    policy: Mapping[str, Any],
+    today: str,
+    query: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Arguments of ``engineer/visits.html``: the visits by appointment, those without one last."""
-    ordered = sorted(states, key=lambda state: (appointment(state) or "9", state["visit"]["id"]))
-    sync = totals(states)
-    return frame("/visits", person, policy, sync) | {
-        "visits": ordered,
+    """Arguments of ``engineer/visits.html``; ``query`` is what the address asks for."""
+    asked = {
+        "q": query.get("q", ""),
+        "show": _one_of(query.get("show"), SHOWN),
+        "state": _one_of(query.get("state"), STATUSES),
+    }
+    by_id = {state["visit"]["id"]: state for state in states}
+    return frame("/visits", person, policy, totals(states)) | {
+        "sections": [
+            section | {"visits": [by_id[id_] for id_ in section["visits"]]}
+            for section in listed(states, asked, today)
+        ],
+        "asked": asked,
+        "statuses": STATUSES,
         "today": today,
         "phone": None,
     }
+
+
+def _one_of(text: str | None, known: Sequence[str]) -> str:
+    return text if text in known else ""
 
 
 def sync_page(
@@ -102,6 +128,13 @@ def sync_page(
 ) -> dict[str, Any]:
     """Arguments of ``engineer/sync.html`` when no phone answers: this browser holds nothing."""
     return frame("/visits/sync", person, policy, totals(states)) | {"phone": None}
+
+
+def install_page(
+    person: Mapping[str, str], states: Sequence[State], policy: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments of ``engineer/install.html``."""
+    return frame("/visits/install", person, policy, totals(states))
 
 
 def settings_page(
@@ -197,12 +230,6 @@ def localised(language: str) -> dict[str, Any]:
     }
     sentences = {code: singular(messages, sentence) for code, sentence in PROBLEMS.items()}
     return {"lang": language, "catalogue": kinds, "problems": sentences}
-
-
-def appointment(state: State) -> str | None:
-    """The agreed visit time, ISO UTC."""
-    cell = state["fields"].get("appointment/at")
-    return cell["value"] if cell else None
 
 
 def shared_page(template: str, arguments: Mapping[str, Any], status: int = 200) -> Response:

@@ -47,8 +47,9 @@ class Field:
 
     ``limit`` is the greatest number of characters (of points for strokes, the greatest
     number itself for counts and money).  ``choices`` names a
-    list of the policy pack.  ``default`` is ``"now"``, ``"quote"`` (the newest
-    quotation that stands), ``"contact"`` (the contact's name) or empty.  ``expects`` is what a
+    list of the policy pack.  ``default`` is ``"now"`` (the moment of saving), ``"soon"``
+    (so many minutes from then, to be chosen), ``"quote"`` (the newest quotation that stands),
+    ``"contact"`` (the contact's name) or empty.  ``expects`` is what a
     number should name: the ``asset`` of the work order, a thing in the ``van``, a ``loaner`` lent
     here, the ``original`` taken away for it, a ``part`` of the stock, or nothing in particular.
     """
@@ -135,7 +136,7 @@ KINDS: tuple[Kind, ...] = (
         "signed",
         FIELD,
         (
-            Field("eta_at", "moment", N_("Estimated time of arrival"), True),
+            Field("eta_at", "moment", N_("Estimated time of arrival"), True, default="soon"),
             Field("told_name", "text", N_("Who was told"), True, 100),
             Field("told_by", "choice", N_("Told by"), True, choices="channels"),
         ),

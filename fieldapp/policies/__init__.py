@@ -10,6 +10,8 @@ JSON values in :attr:`Policy.data`:
   list, needed, when, each}, …]}}``; a step's ``list`` is one check-list, signatory role or photo
   slot; it is needed only while an entry of the kind ``when`` stands, if that is not empty; of a
   signature ``each`` is the kind whose entries name everybody who signs in that role;
+- ``phrases``: ``{kind/field: [{zh, en, jobs: [job type, …]}, …]}``, offered where that text is written;
+  without ``jobs`` whatever the visit is for;
 - ``targets``: ``[{name, words {zh, en}, start, stop, minutes, calendar, level, distance}, …]``;
 - ``calendars``: ``{name: {weekly: [[[opens, closes], …] × 7], exceptions: {day: [[opens, closes],
   …]}}}``, minutes after midnight;
@@ -32,6 +34,7 @@ from typing import Any
 from sync import catalogue
 from sync.canonical import canonical, sha256
 from sync.papers import PAPERS
+from sync.problems import Problem
 from sync.sla import DAY_MINUTES, OpeningHours, Target
 
 FOLDER = Path(__file__).parent
@@ -49,6 +52,9 @@ NAMING = tuple(
     kind.name for kind in catalogue.KINDS if any(field.name == "names" for field in kind.fields)
 )
 """The kinds of which a policy can say that everybody they name signs."""
+
+LONGEST_PHRASE = 80
+"""Characters of a phrase that a thumb still hits as one button."""
 
 EXTRA_LISTS = ("checklists", "distances", "exclusions")
 """Lists that no field of the catalogue offers, but pages and imports do."""
@@ -211,6 +217,13 @@ class _Reader:
             "alternatives": self.alternatives(),
             "loaner_closed_by": self.keys("loaner_closed_by", "test_results"),
         }
+        data["phrases"] = {
+            f"{kind}/{name}": self.phrases(
+                f"phrases.{kind}.{name}", kind, name, set(data[JOB_TYPES])
+            )
+            for kind in self.names("phrases")
+            for name in self.names(f"phrases.{kind}")
+        }
         data["targets"] = [
             self.target(n, data["calendars"]) for n, _ in enumerate(self.get("targets", list))
         ]
@@ -348,6 +361,30 @@ class _Reader:
                 if not catalogue.is_known(str(name)):
                     self.fail(key, f"{name!r} is not in the catalogue")
         return dict(table)
+
+    def phrases(self, key: str, kind: str, name: str, jobs: set[str]) -> list[dict[str, Any]]:
+        try:
+            field = catalogue.kind_named(kind).field(name)
+        except (Problem, KeyError):
+            self.fail(key, "is no field of the catalogue")
+        if field.type not in ("text", "paragraph"):
+            self.fail(key, "is no field that is written in")
+        return [
+            self.phrase(f"{key}[{n}]", phrase, field.limit, jobs)
+            for n, phrase in enumerate(self.get(key, list))
+        ]
+
+    def phrase(self, key: str, phrase: Any, limit: int, jobs: set[str]) -> dict[str, Any]:
+        if not isinstance(phrase, dict):
+            self.fail(key, 'must be { zh = "…", en = "…" }')
+        given = dict(phrase)
+        for_jobs = given.pop("jobs", [])
+        if not isinstance(for_jobs, list):
+            self.fail(f"{key}.jobs", "must be a list")
+        words = self.words(key, given)
+        if any(len(text) > min(limit, LONGEST_PHRASE) or "\n" in text for text in words.values()):
+            self.fail(key, f"must fit on one line of {min(limit, LONGEST_PHRASE)} characters")
+        return words | {"jobs": [self.one_of(f"{key}.jobs", job, jobs) for job in for_jobs]}
 
     def pattern(self, noun: str) -> str:
         key = f"numbers.{noun}"

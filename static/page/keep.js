@@ -57,7 +57,9 @@ function nameOf(form) {
 
 function fill(form, draft) {
   for (const control of controls(form, TRANSIENT)) {
-    const kept = draft.filter(([name]) => name === control.name).map(([, value]) => value)
+    // a choice and what is typed instead of it share a name
+    const isOfItsSort = ([name, , wasTicked = isTicked(control)]) => name === control.name && wasTicked === isTicked(control)
+    const kept = draft.filter(isOfItsSort).map(([, value]) => value)
     if (isTicked(control)) control.checked = kept.includes(control.value)
     else if (kept.length) control.value = kept[0]
   }
@@ -68,7 +70,7 @@ function note(event) {
   if (!form?.matches("[data-keep]")) return
   try {
     if (written(form) === shownFirst.get(form)) return sessionStorage.removeItem(nameOf(form))
-    const draft = controls(form, TRANSIENT).map((control) => [control.name, valueOf(control)])
+    const draft = controls(form, TRANSIENT).map((control) => [control.name, valueOf(control), isTicked(control)])
     sessionStorage.setItem(nameOf(form), JSON.stringify(draft))
   } catch (error) {
     // no room for drafts: the form itself still holds everything

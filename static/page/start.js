@@ -6,10 +6,14 @@
 // {type: "standing", person, device, heard_at, high, unsent}, after each sync.
 
 import { forgetPhotos, showPhotos } from "./camera.js"
+import "./copy.js"
 import "./hold.js"
+import { showInstall } from "./install.js"
 import { isHalfTyped, readForms } from "./keep.js"
+import { offerMaps } from "./maps.js"
 import { fitPads } from "./pad.js"
 import "./number.js"
+import { offerRecent } from "./phrases.js"
 import "./position.js"
 import { drawCodes } from "./qr.js"
 import "./share.js"
@@ -24,6 +28,9 @@ function prepare() {
   readForms()
   showPhotos()
   fitPads()
+  showInstall()
+  offerMaps()
+  offerRecent()
   drawCodes().catch((error) => console.warn("no QR code:", error.message))
 }
 
@@ -31,9 +38,14 @@ function askForSync() {
   if (document.visibilityState === "visible") worker?.controller?.postMessage({ type: "sync" })
 }
 
-/** A new worker takes over only while there is nothing to lose. */
-function letTakeOver(registration) {
-  if (registration.waiting && !isHalfTyped()) registration.waiting.postMessage({ type: "take-over" })
+/**
+ * A new worker takes over only while there is nothing to lose, and the page says what it waits for.
+ * Whatever is open stays as it is: the next page comes from the new one.
+ */
+function letTakeOver({ waiting }) {
+  const isHeld = Boolean(waiting) && isHalfTyped()
+  for (const line of document.querySelectorAll("[data-new-version]")) line.hidden = !isHeld
+  if (waiting && !isHeld) waiting.postMessage({ type: "take-over" })
 }
 
 /** Whether a change of `visit` shows on this page: on its own pages and on the list. */
@@ -85,6 +97,7 @@ async function startWorker() {
   registration.addEventListener("updatefound", () => {
     registration.installing?.addEventListener("statechange", () => letTakeOver(registration))
   })
+  document.addEventListener("htmx:after:swap", () => letTakeOver(registration)) // saved, perhaps
   const look = () => {
     enrol(registration)
     letTakeOver(registration)

@@ -4,13 +4,14 @@ import { canonical, sha256 } from "./canonical.js"
 import { agreed, newestQuote } from "./consent.js"
 import { hashOfBytes } from "./digest.js"
 import { day } from "./format.js"
-import { oneByOne, onlyChanged, readHeads, readValue, readWas, writeForm } from "./forms.js"
+import { oneByOne, onlyChanged, readHeads, readValue, readWas, timed, writeForm } from "./forms.js"
 import { catalogue, coverage, headers, messages, onPaper } from "./generated.js"
 import { missing, othersFirst, WHICH } from "./missing.js"
 import {
   chooseDisplay,
   currentLanguage,
   formPage,
+  installPage,
   page,
   seeOther,
   settingsPage,
@@ -44,13 +45,13 @@ const PATIENCE_MS = 5000
 /** "Today" of a person without visits, who has no organisation's offsets yet. */
 const NO_VISITS_OFFSETS = [["1970-01-01T00:00:00Z", 480]]
 
-get("/visits", async () => {
+get("/visits", async (_, { url }) => {
   const person = await currentPerson()
   const states = await allVisits(person)
   const offsets = states.length ? states[0].context.organisation.offsets : NO_VISITS_OFFSETS
   const today = day(now(), offsets)
   const phone = await briefly(person, offsets)
-  const args = visitsPage(person, states, await policyOf(person), today, phone)
+  const args = visitsPage(person, states, await policyOf(person), today, url.searchParams, phone)
   return page("engineer/visits.html", args)
 })
 
@@ -76,6 +77,14 @@ get("/visits/sync/file", async () => {
   const disposition = `attachment; filename*=UTF-8''${encodeURIComponent(name).replaceAll("'", "%27")}`
   const type = { "Content-Type": "application/json", "Content-Disposition": disposition }
   return new Response(stream, { headers: { ...headers, ...type } })
+})
+
+get("/visits/install", async () => {
+  const person = await currentPerson()
+  const states = await allVisits(person)
+  const offsets = states.length ? states[0].context.organisation.offsets : NO_VISITS_OFFSETS
+  const phone = await briefly(person, offsets)
+  return page("engineer/install.html", installPage(person, states, await policyOf(person), phone))
 })
 
 get("/visits/new", async () => {
@@ -112,7 +121,8 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
   ])
   const fields = fieldsOf(kind, state, about)
   if (kind.policy === "void") entryOf(state, about)
-  const values = oneByOne(fields, posted).map((one) => readValue(fields, one, offsetsOf(state)))
+  const read = (one) => timed(fields, readValue(fields, one, offsetsOf(state)), Date.now())
+  const values = oneByOne(fields, posted).map(read)
   const retake = retakeOf(kind, state, about, posted)
   let [value, ...others] = values
   const choices = choicesOf(policy, value.list)
@@ -270,8 +280,8 @@ function shownFirst(kind, state, about) {
     )
   }
   if (kind.policy === "void") return { entry: entryOf(state, about).id }
-  const timed = kind.fields.filter((field) => field.default === "now")
-  const value = Object.fromEntries(timed.map(({ name }) => [name, now()]))
+  const atOnce = kind.fields.filter((field) => field.default === "now")
+  const value = Object.fromEntries(atOnce.map(({ name }) => [name, "now"]))
   const quoted = kind.fields.filter((field) => field.default === "quote")
   for (const { name } of quoted) value[name] = newestQuote(state)
   const named = kind.fields.filter((field) => field.default === "contact")

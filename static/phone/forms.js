@@ -8,6 +8,7 @@
 import { FormatError, fromLocalInput, localInput } from "./format.js"
 
 const COUNT = /^[0-9]{1,9}$/
+const CHOSEN = /^(?:now|\+([0-9]{1,3}))$/
 const AMOUNT = /^([0-9]{1,9})(?:\.([0-9]{1,2}))?$/
 
 /**
@@ -44,6 +45,22 @@ export function readValue(fields, form, offsets) {
     else if (texts.length) value[field.name] = read(field.type, texts[0], offsets)
   }
   return value
+}
+
+/**
+ * `value` with the moments that were chosen instead of typed: `now`, or `+30` minutes from it.
+ * @param {any[]} fields
+ * @param {Record<string, any>} value
+ * @param {number} nowMs
+ */
+export function timed(fields, value, nowMs) {
+  const found = { ...value }
+  for (const { name, type } of fields) {
+    const text = own(value, name)
+    const chosen = type === "moment" && typeof text === "string" ? CHOSEN.exec(text) : null
+    if (chosen) found[name] = iso(nowMs + Number(chosen[1] ?? 0) * 60_000)
+  }
+  return found
 }
 
 /**
@@ -132,6 +149,10 @@ function parse(text) {
 
 function isAmount(item) {
   return Number.isSafeInteger(item) && item >= 0
+}
+
+function iso(ms) {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`
 }
 
 function inUnits(minor) {

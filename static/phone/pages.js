@@ -2,6 +2,7 @@
 /** Arguments of the engineer's pages, as fieldapp/pages.py makes them, and their rendering. */
 import { count, clock, day, duration, localInput, moment, money, span, when } from "./format.js"
 import { catalogue, headers, messages, problems, publicUrl } from "./generated.js"
+import { listed } from "./listing.js"
 import { missing, steps, toSign } from "./missing.js"
 import { render } from "./runtime.js"
 import { readSetting, writeSetting } from "./store.js"
@@ -9,20 +10,38 @@ import { templates } from "./templates.js"
 
 /** How pages look; the first is as the device asks.  Twin of fieldapp/display.py. */
 const DISPLAYS = ["", "light", "dark", "contrast"]
+const SHOWN = ["today", "finish", "coming", "past"]
+const STATUSES = [
+  ...["planned", "departed", "on-site", "signed", "unsigned"],
+  ...["left", "under-review", "sent-back", "accepted", "cancelled"],
+]
 const FILTERS = { clock, count, day, duration, local_input: localInput, moment, money, span, when }
 
-export function visitsPage(person, states, policy, today, phone) {
-  const key = (state) => state.fields["appointment/at"]?.value ?? "9"
-  const ordered = [...states].sort(
-    (a, b) => compare(key(a), key(b)) || compare(a.visit.id, b.visit.id),
-  )
-  const sync = totals(states, phone)
-  return { ...frame("/visits", person, policy, sync), visits: ordered, today, phone }
+/** Arguments of `engineer/visits.html`; `query` is what the address asks for. */
+export function visitsPage(person, states, policy, today, query, phone) {
+  const oneOf = (text, known) => (known.includes(text) ? text : "")
+  const asked = {
+    q: query.get("q") ?? "",
+    show: oneOf(query.get("show"), SHOWN),
+    state: oneOf(query.get("state"), STATUSES),
+  }
+  const byId = Object.fromEntries(states.map((state) => [state.visit.id, state]))
+  const sections = listed(states, asked, today).map(({ name, visits }) => ({
+    name,
+    visits: visits.map((id) => byId[id]),
+  }))
+  const more = { sections, asked, statuses: STATUSES, today, phone }
+  return { ...frame("/visits", person, policy, totals(states, phone)), ...more }
 }
 
 /** Arguments of `engineer/sync.html`; `phone` is what `standing.js` says of this phone. */
 export function syncPage(person, states, policy, phone) {
   return { ...frame("/visits/sync", person, policy, totals(states, phone)), phone }
+}
+
+/** Arguments of `engineer/install.html`. */
+export function installPage(person, states, policy, phone) {
+  return frame("/visits/install", person, policy, totals(states, phone))
 }
 
 /** Arguments of `engineer/settings.html`. */
@@ -115,8 +134,4 @@ function localised(lang) {
 /** Go on to `path`. */
 export function seeOther(path) {
   return new Response(null, { status: 303, headers: { ...headers, Location: path } })
-}
-
-function compare(a, b) {
-  return a < b ? -1 : a > b ? 1 : 0
 }

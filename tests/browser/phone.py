@@ -39,6 +39,10 @@ _OUTBOX = """async (name) => {
 }"""
 
 
+INSTALL_SHOWN = "try { localStorage.setItem('install shown', '1') } catch {}"
+"""Run in every page: this browser was shown how to install, and goes straight to the list."""
+
+
 class Phone:
     """One engineer's phone.  It fails its test when a page logs an error."""
 
@@ -50,6 +54,7 @@ class Phone:
             has_touch=True,
             is_mobile=True,  # type: ignore[arg-type]
         )
+        self.context.add_init_script(INSTALL_SHOWN)
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -86,7 +91,11 @@ class Phone:
         """Give one field its value: text, a choice's key, a list of ticks."""
         field = self.page.locator(f"form.entry-form [name='{name}']")
         kind = field.first.get_attribute("type")
-        if kind in ("radio", "checkbox"):
+        typed = self.page.locator(f"form.entry-form [type='datetime-local'][name='{name}']")
+        if kind == "radio" and typed.count() and value != "now":
+            self.page.locator(f"label:has([name='{name}'][value=''])").click()
+            typed.fill(value)
+        elif kind in ("radio", "checkbox"):
             for key in value if isinstance(value, list) else [value]:
                 self.page.locator(f"label:has([name='{name}'][value='{key}'])").click()
         else:

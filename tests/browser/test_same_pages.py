@@ -78,6 +78,17 @@ HOSTILE = {
 }
 """Texts a person may type, and values that only a broken phone sends: the journal keeps them."""
 
+LOOKED_FOR = [
+    "q=%E6%9C%AA%E7%9F%A5%E5%AE%A2%E6%88%B7&show=&state=",
+    "q=%3Cb%3E%22%27%26&show=%3Cscript%3E&state=nothing",
+    "q=%ff%fe%20%80%ed%a0%80&state=planned",
+    "q=T&q=other&show=past",
+    "q=%EF%BC%B0%EF%BC%A7%20%00%0A+x&show=today",
+    "show=finish&state=on-site",
+    "show=coming",
+]
+"""What the list may be asked: for nothing there is, markup, no UTF-8, twice, full width."""
+
 OPENING = "opening"
 NEW = "019cd542-0680-7bb2-83b4-46ffc4e0d489"
 """The id under which a visit is opened that is not there yet."""
@@ -257,7 +268,9 @@ def requests_of(state: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, lis
     """
     visit = state["visit"]["id"]
     yield "GET", "/visits", None
+    yield from (("GET", f"/visits?{query}", None) for query in LOOKED_FOR)
     yield "GET", f"/visits/{visit}", None
+    yield "GET", "/visits/install", None
     if state["visit"]["status"] not in ("signed", "planned"):
         yield "GET", f"/visits/{visit}/signatures", None
         return
@@ -533,7 +546,7 @@ def test_both_sides_would_say_the_same_of_a_phone(language: str, phone_page: Pag
         for paused in ("", "server.busy"):
             with flask.app.app_context():
                 arguments = pages.sync_page(ERIN, [], flask.policy.data)
-                listed = pages.visits_page(ERIN, [], flask.policy.data, "2026-03-10")
+                listed = pages.visits_page(ERIN, [], flask.policy.data, "2026-03-10", {})
             arguments |= {"phone": phone}
             arguments["sync"] |= {"paused": paused}
             listed |= {"phone": phone}

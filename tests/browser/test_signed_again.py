@@ -17,7 +17,7 @@ def test_who_changes_what_was_signed_is_asked_for_the_signature_again(
     server: Server, liqiang_phone: Phone
 ):
     phone, visit = liqiang_phone, Day(server).visits["ready"]
-    page, next_is = phone.page, f".save-bar a[href='/visits/{visit}/signatures']"
+    page, next_is = phone.page, f".next-bar .next[href='/visits/{visit}/signatures']"
     phone.sync_now()
     phone.open("/visits")
     server.stop()

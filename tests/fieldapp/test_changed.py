@@ -186,7 +186,7 @@ def test_erin_is_asked_for_the_signature_again_while_she_is_there(
 ):
     browser = client_of(erin)
     sign_path = f"/visits/{signed}/signatures"
-    next_is = 'class="button save" href="'
+    next_is = 'class="button next" href="'
     assert f'{next_is}{sign_path}"' not in page(browser, f"/visits/{signed}")
     assert "Thank you" in page(browser, sign_path)
     correct(erin_phone, signed)
@@ -228,7 +228,7 @@ def test_dana_sends_the_visit_back_to_be_signed_again(
     assert "again-reason" not in back
     mine = page(client_of(erin), f"/visits/{signed}")
     assert "Part swap · Serial number installed. Please ask" in mine
-    assert f'class="button save" href="/visits/{signed}/signatures"' in mine
+    assert f'class="button next" href="/visits/{signed}/signatures"' in mine
     erin_phone.push(signature(erin_phone, signed))
     assert changes(app, signed) == []
     assert section(page(desk, path)) == section(page(client_of(erin), f"/visits/{signed}")) == ""

@@ -72,12 +72,12 @@ def test_who_was_asked_by_link_keeps_nobody_and_hides_nobody(taught):
     assert post(client, visit, "signature-requests", ask).status_code == 303
     page = client.get(f"/visits/{visit}").text
     assert step not in page  # the others are still here
-    assert "Next: Signature · Trainee" in page
+    assert "Hand over to sign: Trainee" in page
     for name in TRAINEES[1:]:
         assert post(client, visit, "signature-requests", ask | {"name": name}).status_code == 303
     page = client.get(f"/visits/{visit}").text
     assert page.count(step) == 1
-    assert "Next: Signature · Responsible person" in page
+    assert "Hand over to sign: Responsible person" in page
     sign(client, visit, TRAINEES[0])
     page = client.get(f"/visits/{visit}").text
     assert page.count("QR code of the page to sign on") == 2
