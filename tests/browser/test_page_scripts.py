@@ -53,7 +53,7 @@ PHOTO = """<div data-photo="/visits/1/photos/" data-photo-name="Photo">
   <button type="button" data-photo-remove>Leave out</button></div>
   <label class="button photo-button">Photo<input type="file" multiple data-photo-file></label>
   <p data-photo-said data-keeping="Keeping" data-kept="Kept" data-full="Full" data-failed="Failed"
-    data-later="Later"></p><dialog class="sheet" data-mark><canvas data-mark-canvas></canvas>
+    data-later="Later"></p><dialog class="stage" data-mark><canvas data-mark-canvas></canvas>
   <button type="button" data-mark-tool="circle">Circle</button>
   <button type="button" data-mark-tool="arrow">Arrow</button><button type="button" data-mark-undo>Undo</button>
   <button type="button" data-mark-tool="line">Line</button>
