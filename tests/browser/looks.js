@@ -23,7 +23,7 @@
   if (!document.title.trim()) said.push("no title")
   if (all("main").length !== 1) said.push("no main part")
   for (const element of all("body *")) {
-    if (element.closest("svg, canvas, .table")) continue
+    if (element.closest("svg, canvas, .table, .strip")) continue
     const box = element.getBoundingClientRect()
     if (box.right > innerWidth + 0.5 || box.left < -0.5) said.push(`${name(element)} leaves the page sideways`)
   }

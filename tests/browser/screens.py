@@ -23,6 +23,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[depth]) for depth in (2, 1, 0)]
 
+from barcodes import picture, png
 from day import DISPATCHER, ENGINEER, OTHER, Day
 from phone import OPENING, Phone, draw_on
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
@@ -145,6 +146,7 @@ class Walk:
                 if noun not in NEVER_REFUSED:
                     self._save_empty(page)
                     yield f"{name}-refused", page
+        yield from self._camera(phone)
         phone.open("/visits/new")
         yield "form-openings", page
         self._save_empty(page)
@@ -209,6 +211,51 @@ class Walk:
         yield "sync-offline", page
         page.context.set_offline(False)
         self.server.start()
+
+    def _camera(self, phone: Phone) -> Walked:
+        """Photos taken and drawn on, seen again, struck out; numbers scanned and compared."""
+        page, visits = phone.page, self.day.visits
+        phone.open(f"/visits/{visits['conflict']}/photos")
+        page.set_input_files("[data-photo-file][multiple]", self._pictures(4))
+        expect(page.locator("[data-photo-pick]")).to_have_count(4)
+        expect(page.locator("form .save")).to_be_enabled()
+        yield "form-photos-several", page
+        page.click("[data-photo-mark]")
+        expect(page.locator("[data-mark-canvas]")).to_be_visible()
+        yield "form-photos-mark", page
+        page.click("[data-mark-cancel]")
+        for name in ("ready", "changed"):
+            phone.open(f"/visits/{visits[name]}")
+            page.locator(".shot").first.click()
+            expect(page.locator("#taken")).to_be_visible()
+            yield f"photo-{name}", page
+        known = self.day.known("conflict")
+        phone.open(f"/visits/{visits['conflict']}/swaps")
+        for name, number in (("part_name", "?"), ("installed_serial", known["van"]),
+                             ("removed_serial", known["asset"])):  # fmt: skip
+            phone.fill(name, number)
+            page.locator(f"[name={name}]").blur()
+            expect(page.locator(f"#known-{name} span").first).to_be_visible()
+        yield "form-swaps-known", page
+        page.click("[data-scan=field-removed_serial]")
+        expect(page.locator("[data-scan-sheet]")).to_be_visible()
+        expect(page.locator("[data-scan-view] video")).to_be_hidden()
+        yield "scan-without-camera", page
+        plate = {"name": "plate.png", "mimeType": "image/png", "buffer": self._plate()}
+        page.set_input_files("[data-scan-sheet] [type=file]", plate)  # type: ignore[arg-type]
+        expect(page.locator("[data-scan-choices] button")).to_have_count(2)
+        yield "scan-choices", page
+        page.click("[data-scan-type]")
+
+    @staticmethod
+    def _plate() -> bytes:
+        return png(picture(("Code128", "PN-1100"), ("Code128", "SN-2200")))
+
+    @staticmethod
+    def _pictures(count: int) -> Any:
+        """Photos of bar codes: no two alike."""
+        made = (png(picture(("QRCode", f"photo {number}"))) for number in range(count))
+        return [{"name": "a.png", "mimeType": "image/png", "buffer": data} for data in made]
 
     def _handed_over(self, phone: Phone) -> Walked:
         """A visit that went to somebody else with a note that is still to be sent, and back."""
