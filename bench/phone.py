@@ -203,6 +203,7 @@ def _context(browser: Browser, **more: Any) -> BrowserContext:
     context = browser.new_context(viewport={"width": 390, "height": 844}, locale="zh-CN", **more)
     context.set_default_timeout(60_000)
     context.add_init_script(STOPWATCH)
+    context.add_init_script("try { localStorage.setItem('install shown', '1') } catch {}")
     return context
 
 

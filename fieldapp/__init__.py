@@ -12,7 +12,6 @@ from pathlib import Path
 from flask import Flask
 from flask.wrappers import Response
 from flask_compress import Compress
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 try:
     __version__ = metadata.version("fieldapp")
@@ -45,6 +44,7 @@ def create_app(settings: Mapping[str, object] | None = None) -> Flask:
     )
     from fieldapp.config import read_settings
     from fieldapp.headers import PAGE_HEADERS
+    from fieldapp.proxies import Proxies, read_networks
 
     app = Flask(__name__, static_folder=str(pages.folder("static")))
     app.config.update(read_settings(settings))
@@ -63,9 +63,9 @@ def create_app(settings: Mapping[str, object] | None = None) -> Flask:
         SESSION_REFRESH_EACH_REQUEST=False,
         SESSION_COOKIE_SECURE=app.config["PUBLIC_URL"].startswith("https://"),
     )
-    if app.config["BEHIND_PROXY"]:
-        count = app.config["BEHIND_PROXY"]
-        app.wsgi_app = ProxyFix(app.wsgi_app, count, count, count)  # type: ignore[method-assign]
+    networks = read_networks(app.config["PROXY_ADDRESSES"])
+    proxies = Proxies(app.wsgi_app, app.config["BEHIND_PROXY"], networks)
+    app.wsgi_app = proxies  # type: ignore[method-assign]
     database.open_database(app, app.config["DATABASE_URL"])
     rates.limiter.init_app(app)
     pages.install(app)

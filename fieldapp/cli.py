@@ -8,17 +8,19 @@ import os
 import signal
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from flask import current_app
+from flask import Flask, current_app
 from flask.cli import FlaskGroup
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from fieldapp import create_app, jobs, migrations
-from fieldapp.config import WrongSetting
+from fieldapp.config import WrongSetting, default_of
 from fieldapp.database import begin_writing
 from fieldapp.models import Organisation, Person, db
 from sync.problems import Problem, sentence
@@ -47,16 +49,22 @@ def main() -> None:
 @main.command()
 @click.option("--host", default=None, help="Address to listen on.")
 @click.option("--port", type=int, default=None, help="Port to listen on.")
-def serve(host: str | None, port: int | None) -> None:
+@click.option("--lan", is_flag=True, help="Over https, to phones in this machine's network.")
+def serve(host: str | None, port: int | None, lan: bool) -> None:
     """Serve the application and do its background work."""
     _prepare()
-    _serve(host or current_app.config["HOST"], port or current_app.config["PORT"])
+    port = port or current_app.config["PORT"]
+    if lan:
+        _serve_lan(host or "0.0.0.0", port)  # noqa: S104  phones are to reach it
+    else:
+        _serve(host or current_app.config["HOST"], port)
 
 
 @main.command()
 @click.option("--port", type=int, default=None, help="Port to listen on.")
 @click.option("--prepare-only", is_flag=True, help="Store the demo day and stop.")
-def demo(port: int | None, prepare_only: bool) -> None:
+@click.option("--lan", is_flag=True, help="Over https, to phones in this machine's network.")
+def demo(port: int | None, prepare_only: bool, lan: bool) -> None:
     """Store a believable day if it is not there, and serve it."""
     from fieldapp.demo import ORGANISATION, make_demo
 
@@ -66,12 +74,17 @@ def demo(port: int | None, prepare_only: bool) -> None:
     except ValueError as taken:
         raise click.ClickException(str(taken)) from None
     host, port = current_app.config["HOST"], port or current_app.config["PORT"]
-    click.echo(f"fieldapp: http://{host}:{port}")
+    if not lan:
+        click.echo(f"fieldapp: http://{host}:{port}")
     for account in accounts:
         click.echo(
             f"  {account.role:<10} {account.account:<10} {account.password:<14} {account.name}"
         )
-    if not prepare_only:
+    if prepare_only:
+        return
+    if lan:
+        _serve_lan("0.0.0.0", port)  # noqa: S104
+    else:
         _serve(host, port)
 
 
@@ -401,8 +414,93 @@ def _organisation(name: str | None) -> Organisation | None:
 def _serve(host: str, port: int) -> None:
     import waitress
 
+    with _at_work() as app:
+        waitress.serve(
+            app,
+            host=host,
+            port=port,
+            threads=app.config["THREADS"],
+            max_request_body_size=_body_bytes(app),
+            # what proxies say is judged by fieldapp.proxies, for every server alike
+            clear_untrusted_proxy_headers=False,
+            _quiet=True,
+        )
+
+
+def _serve_lan(host: str, port: int) -> None:
+    """Serve over TLS, and offer phones the root certificate that makes them trust it."""
+    import threading
+
+    import waitress
+
+    from fieldapp import authority, tls, trust
+
+    config = current_app.config
+    wanted = config["PUBLIC_URL"]
+    is_given = wanted != default_of("PUBLIC_URL")
+    if is_given and not wanted.startswith("https://"):
+        raise click.ClickException(f"FIELDAPP_PUBLIC_URL must begin with https://, not {wanted}")
+    addresses, names = authority.machine_addresses(), authority.machine_names()
+    try:
+        ours = authority.prepare(Path(config["INSTANCE"]) / "lan", addresses, names,
+                                 datetime.now(UTC))  # fmt: skip
+    except authority.NoAuthority as wrong:
+        raise click.ClickException(str(wrong)) from None
+    address = str(ours.addresses[0])
+    if not is_given:
+        config["PUBLIC_URL"] = f"https://{address}:{port}"
+    config["SESSION_COOKIE_SECURE"] = True
+    plain = f"http://{address}:{config['TRUST_PORT']}"
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    server = tls.make_server(app, host, port, ours, threads=config["THREADS"],
+                             body_bytes=_body_bytes(app))  # fmt: skip
+    try:
+        server.prepare()
+        page = waitress.create_server(
+            trust.create_trust_page(ours, config["PUBLIC_URL"]),
+            host=host, port=config["TRUST_PORT"], threads=2,
+        )  # fmt: skip
+    except OSError as taken:
+        server.stop()
+        raise click.ClickException(
+            f"ports {port} and {config['TRUST_PORT']} must be free: {taken}"
+        ) from None
+    with _at_work():
+        threading.Thread(target=page.run, daemon=True).start()
+        _tell_phones(plain, config["PUBLIC_URL"], ours.fingerprint())
+        try:
+            server.serve()
+        finally:
+            server.stop()
+
+
+def _tell_phones(plain: str, app_url: str, fingerprint: str) -> None:
+    """Where a phone begins, as a QR code too."""
+    import segno
+
+    click.echo("On a phone in the same network, scan this and follow its page:")
+    try:
+        segno.make(plain, error="m").terminal(compact=True)
+    except UnicodeEncodeError:
+        click.echo("(this terminal cannot draw the code)")
+    click.echo(f"  {plain}  the certificate, once a phone")
+    click.echo(f"  {app_url}  then the app")
+    click.echo(f"  the certificate's SHA-256: {fingerprint}")
+
+
+def _body_bytes(app: Flask) -> int:
+    """The largest body a server takes.
+
+    Twice what the application takes: what is a little too large is told so by our own page.
+    """
     from fieldapp.verify import UPLOAD_BYTES
 
+    return int(2 * max(app.config["MAX_CONTENT_LENGTH"], UPLOAD_BYTES))
+
+
+@contextmanager
+def _at_work() -> Iterator[Flask]:
+    """The application with its background work, until the process is told to end."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     # What is loaded by now stays: walking through it at every collection took most of a large push.
     gc.collect()
@@ -415,14 +513,6 @@ def _serve(host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # a service; and what a shell put behind itself
         signal.signal(number, lambda *_: sys.exit(0))
     try:
-        waitress.serve(
-            app,
-            host=host,
-            port=port,
-            threads=app.config["THREADS"],
-            # twice, so that what is a little too large is told so by our own page
-            max_request_body_size=2 * max(app.config["MAX_CONTENT_LENGTH"], UPLOAD_BYTES),
-            _quiet=True,
-        )
+        yield app
     finally:
         consumer.stop(graceful=True)

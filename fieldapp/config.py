@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from fieldapp.proxies import read_networks
 from fieldapp.smtp import is_address, read_server
 from sync.seal_key import load_certificates
 
@@ -36,6 +37,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SECRET_KEY", "", "Signs the session cookie; empty means a key kept in the instance."),
     Setting("HOST", "127.0.0.1", "Address the server listens on."),
     Setting("PORT", 8000, "Port the server listens on.", 1),
+    Setting("TRUST_PORT", 8001, "Port of the plain page for phones, with serve --lan.", 1),
     Setting("THREADS", 8, "Threads that answer requests.", 1),
     Setting("SESSION_DAYS", 30, "Days a page session lasts.", 1),
     Setting("CLOSED_DAYS", 7, "Days until a finished visit leaves the engineer's phone.", 0),
@@ -57,8 +59,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MAIL_FROM", "", "Address that letters come from; needed where SMTP_URL is set."),
     Setting("BUNDLE_DAYS", 7, "Days a file with a month's papers is kept.", 1),
     Setting("BEHIND_PROXY", 0, "Proxies in front whose forwarded headers are believed.", 0),
+    Setting("PROXY_ADDRESSES", "127.0.0.1 ::1", "Addresses or networks those proxies speak from."),
     Setting("REDIS_URL", "", "Redis for background work; empty means SQLite in the instance."),
 )
+
+
+def default_of(name: str) -> str | int:
+    """The default of the setting called ``name``."""
+    return next(setting.default for setting in SETTINGS if setting.name == name)
 
 
 class WrongSetting(ValueError):
@@ -71,7 +79,8 @@ def read_settings(
     """Every setting by name: ``given`` before the environment before the default.
 
     Raises WrongSetting for an unknown name, a number that is none, one below its least, a public
-    address that is none, certificates that cannot be read, or a mail server that cannot be one.
+    address or a proxy's that is none, certificates that cannot be read, or a mail server that
+    cannot be one.
     """
     given = dict(given or {})
     environment = os.environ if environment is None else environment
@@ -88,6 +97,7 @@ def read_settings(
     values["BLOBS_URL"] = values["BLOBS_URL"] or f"file://{instance / 'blobs'}"
     values["PUBLIC_URL"] = _address(values["PUBLIC_URL"])
     _check_mail(values["SMTP_URL"], values["SMTP_CERTIFICATES"], values["MAIL_FROM"])
+    _check_networks(values["PROXY_ADDRESSES"])
     if values["TIMESTAMP_CERTIFICATES"]:
         _check_certificates(values["TIMESTAMP_CERTIFICATES"])
     return values
@@ -99,6 +109,13 @@ def _address(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise WrongSetting(f"FIELDAPP_PUBLIC_URL must begin with https:// or http://, not {url!r}")
     return url.rstrip("/")
+
+
+def _check_networks(text: str) -> None:
+    try:
+        read_networks(text)
+    except ValueError as wrong:
+        raise WrongSetting(f"FIELDAPP_PROXY_ADDRESSES: {wrong}") from None
 
 
 def _check_certificates(path: str) -> None:

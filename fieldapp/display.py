@@ -1,4 +1,4 @@
-"""How the pages look to one reader on one device: as the device asks, light, dark, high contrast."""
+"""How the pages look on one device: as it asks, light, dark or in high contrast."""
 
 from __future__ import annotations
 

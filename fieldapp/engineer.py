@@ -79,6 +79,16 @@ def show_unsent_file() -> ResponseReturnValue:
     return redirect("/visits/sync", 303)
 
 
+@bp.get("/visits/install")
+@needs("engineer")
+def show_install() -> ResponseReturnValue:
+    """How this app gets on the home screen of whatever phone shows it, and why it should."""
+    policy = policy_of(g.person.org_id)
+    states = present(visits_of(g.person), g.person, datetime.now(UTC))
+    arguments = pages.install_page(_reader(), states, policy.data)
+    return pages.shared_page("engineer/install.html", arguments)
+
+
 @bp.get("/visits/new")
 @needs("engineer")
 def show_opening() -> ResponseReturnValue:

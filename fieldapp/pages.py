@@ -130,6 +130,13 @@ def sync_page(
     return frame("/visits/sync", person, policy, totals(states)) | {"phone": None}
 
 
+def install_page(
+    person: Mapping[str, str], states: Sequence[State], policy: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments of ``engineer/install.html``."""
+    return frame("/visits/install", person, policy, totals(states))
+
+
 def settings_page(
     person: Mapping[str, str], states: Sequence[State], policy: Mapping[str, Any]
 ) -> dict[str, Any]:

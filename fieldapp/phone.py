@@ -8,9 +8,19 @@ from flask import Blueprint, Response, current_app, redirect, request
 from flask.typing import ResponseReturnValue
 
 from fieldapp.access import home_of, signed_in
+from fieldapp.languages import current_language
 from fieldapp.offline.build import build_worker
+from fieldapp.pages import say
+from sync.catalogue import N_
 
 bp = Blueprint("phone", __name__)
+
+SHORTCUTS = (
+    (N_("Today's visits"), "/visits"),
+    (N_("Open a visit"), "/visits/new"),
+    (N_("Sync"), "/visits/sync"),
+)
+"""Where a long press on the icon leads: the phone itself answers all of them."""
 
 
 @bp.get("/")
@@ -33,22 +43,49 @@ def show_worker() -> ResponseReturnValue:
 
 @bp.get("/app.webmanifest")
 def show_manifest() -> ResponseReturnValue:
-    """What a phone needs to put the app on its home screen."""
+    """What a phone needs to put the app on its home screen, in the language of who puts it there.
+
+    ``id`` stays what it is for ever: by it a phone knows that the app is installed already.
+    """
+    language = current_language()
     manifest: dict[str, Any] = {
+        "id": "/visits",
         "name": "fieldapp",
         "short_name": "fieldapp",
+        "description": say(N_("Work orders for field service, with or without signal.")),
+        "lang": language.replace("_", "-"),
+        "dir": "ltr",
         "start_url": "/visits",
         "scope": "/",
         "display": "standalone",
-        "background_color": "#f3f5f7",
+        "background_color": "#eef1f4",
         "theme_color": "#12324f",
+        "categories": ["business", "productivity"],
         "icons": [
             {"src": "/static/icons/icon.svg", "sizes": "any", "type": "image/svg+xml"},
-            {"src": "/static/icons/icon-192.png", "sizes": "192x192", "type": "image/png"},
-            {"src": "/static/icons/icon-512.png", "sizes": "512x512", "type": "image/png"},
+            *(_icon(name, size) for name in ("icon", "maskable") for size in (192, 512)),
+        ],
+        "shortcuts": [
+            {"name": say(name), "url": url, "icons": [_icon("icon", 192)]}
+            for name, url in SHORTCUTS
         ],
     }
-    return manifest, 200, {"Content-Type": "application/manifest+json"}
+    headers = {
+        "Content-Type": "application/manifest+json",
+        "Content-Language": language.replace("_", "-"),
+        "Vary": "Accept-Language, Cookie",
+    }
+    return manifest, 200, headers
+
+
+def _icon(name: str, size: int) -> dict[str, str]:
+    """A picture of ``static/icons/``; ``maskable`` may be cut to any shape."""
+    return {
+        "src": f"/static/icons/{name}-{size}.png",
+        "sizes": f"{size}x{size}",
+        "type": "image/png",
+        "purpose": "maskable" if name == "maskable" else "any",
+    }
 
 
 def _worker() -> str:

@@ -25,7 +25,8 @@ SAME_IN_BOTH = ("fieldapp",)
 READERS = [
     # which templates, which modules' N_, and the catalogues their reader has
     ("phone", ["engineer/*.html"], ["../sync/catalogue.py", "../sync/problems.py"], PHONE),
-    ("server", ["base.html", "problem.html", "auth/*.html", "verify/*.html", "sign/*.html", "desk/*.html"],
+    ("server", ["base.html", "problem.html", "auth/*.html", "verify/*.html", "sign/*.html", "desk/*.html",
+      "trust/*.html"],
      ["../fieldapp/**/*.py", "../sync/papers.py"], SERVER),
     ("customer", ["base.html", "sign/*.html", "engineer/_done.html", "engineer/_fields.html"], [],
      CUSTOMER),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from bench import ours
 from bench.databases import KINDS
+from bench.packages import SECONDS, install, last_line, node_packages
 from bench.peers import kinto
 from bench.rows import NotMeasured, Row, at_most
 from bench.server import end, free_port, wait_for
@@ -32,7 +32,6 @@ HERE = Path(__file__).parent
 HOME = Path(os.environ.get("PEERS", ".venv/peers")).absolute()
 """Where the peers are installed, beside the other dependencies; never committed."""
 
-INSTALL_SECONDS = 600
 BUDGETS = {"push": {"SQLite": 6, "PostgreSQL": 9}, "pull": {"SQLite": 4.5, "PostgreSQL": 4.5}}
 """Times what PouchDB takes in memory; README.md beside this file says why so much."""
 
@@ -150,15 +149,15 @@ def _budgets(found: dict[str, Figures | str]) -> Iterator[Row]:
 def _through_node(
     script: str, server: Callable[[int], list[str]], path: Path, edited: int
 ) -> Found:
-    home = _node_packages()
+    home = node_packages(HERE, HOME / "node")
     port = free_port()
     with _process(server(port), port, home):
         done = subprocess.run(
             ["node", script, str(path), f"http://127.0.0.1:{port}", str(edited)],
-            cwd=home, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False,
+            cwd=home, capture_output=True, text=True, timeout=SECONDS, check=False,
         )  # fmt: skip
     if done.returncode:
-        raise NotMeasured(_last_line(done.stderr))
+        raise NotMeasured(last_line(done.stderr))
     found: Found = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -187,47 +186,15 @@ def _process(command: list[str], port: int, home: Path) -> Iterator[None]:
         end(process)
 
 
-def _node_packages() -> Path:
-    """The folder with our scripts and what they import.  Raises NotMeasured."""
-    if shutil.which("npm") is None:
-        raise NotMeasured("npm is missing")
-    home = HOME / "node"
-    home.mkdir(parents=True, exist_ok=True)
-    for file in [*HERE.glob("*.js"), HERE / "package.json"]:
-        shutil.copy(file, home)
-    done = home / "installed.json"
-    wanted = (HERE / "package.json").read_text()
-    if not done.exists() or done.read_text() != wanted:
-        _install(["npm", "install", "--no-audit", "--no-fund"], home)
-        done.write_text(wanted)
-    return home
-
-
 def _kinto_programs() -> Path:
     """The programs of an environment of Kinto's own.  Raises NotMeasured."""
     home = HOME / "kinto"
     if not (home / "bin" / "pserve").exists():
         HOME.mkdir(parents=True, exist_ok=True)
-        _install([sys.executable, "-m", "venv", str(home)], HOME)
+        install([sys.executable, "-m", "venv", str(home)], HOME)
         wanted = str(HERE / "requirements.txt")
-        _install([str(home / "bin" / "python"), "-m", "pip", "install", "-q", "-r", wanted], HOME)
+        install([str(home / "bin" / "python"), "-m", "pip", "install", "-q", "-r", wanted], HOME)
     return home / "bin"
-
-
-def _install(command: list[str], home: Path) -> None:
-    print(f"installing: {' '.join(command)}", file=sys.stderr, flush=True)
-    try:
-        done = subprocess.run(
-            command, cwd=home, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise NotMeasured(f"{command[0]} took too long") from None
-    if done.returncode:
-        raise NotMeasured(_last_line(done.stderr))
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[-1]
 
 
 if __name__ == "__main__":

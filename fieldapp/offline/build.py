@@ -44,17 +44,20 @@ def shared_templates() -> list[str]:
 
 
 def shell_paths() -> list[str]:
-    """What the engineer's pages load: kept whole on the phone before the worker takes over."""
+    """What the engineer's pages load: kept whole on the phone before the worker takes over.
+
+    Not the manifest and its pictures: who installs has signal, and it speaks his language.
+    """
     root = pages.folder("static")
     files = [
         *sorted(root.glob("page/*.js")),
-        *sorted(root.glob("icons/*")),
+        root / "icons" / "icon.svg",
         root / "vendor" / "htmx.min.js",
         root / "vendor" / "uqr.js",
         root / "app.css",
         *sorted(root.glob("display/*")),
     ]
-    return [f"/static/{path.relative_to(root).as_posix()}" for path in files] + ["/app.webmanifest"]
+    return [f"/static/{path.relative_to(root).as_posix()}" for path in files]
 
 
 def data_module(messages: Mapping[str, Messages], public_url: str) -> str:

@@ -8,6 +8,7 @@
 import { forgetPhotos, showPhotos } from "./camera.js"
 import "./copy.js"
 import "./hold.js"
+import { showInstall } from "./install.js"
 import { isHalfTyped, readForms } from "./keep.js"
 import { offerMaps } from "./maps.js"
 import { fitPads } from "./pad.js"
@@ -26,6 +27,7 @@ function prepare() {
   readForms()
   showPhotos()
   fitPads()
+  showInstall()
   offerMaps()
   offerRecent()
   drawCodes().catch((error) => console.warn("no QR code:", error.message))
@@ -35,9 +37,14 @@ function askForSync() {
   if (document.visibilityState === "visible") worker?.controller?.postMessage({ type: "sync" })
 }
 
-/** A new worker takes over only while there is nothing to lose. */
-function letTakeOver(registration) {
-  if (registration.waiting && !isHalfTyped()) registration.waiting.postMessage({ type: "take-over" })
+/**
+ * A new worker takes over only while there is nothing to lose, and the page says what it waits for.
+ * Whatever is open stays as it is: the next page comes from the new one.
+ */
+function letTakeOver({ waiting }) {
+  const isHeld = Boolean(waiting) && isHalfTyped()
+  for (const line of document.querySelectorAll("[data-new-version]")) line.hidden = !isHeld
+  if (waiting && !isHeld) waiting.postMessage({ type: "take-over" })
 }
 
 /** Whether a change of `visit` shows on this page: on its own pages and on the list. */
@@ -89,6 +96,7 @@ async function startWorker() {
   registration.addEventListener("updatefound", () => {
     registration.installing?.addEventListener("statechange", () => letTakeOver(registration))
   })
+  document.addEventListener("htmx:after:swap", () => letTakeOver(registration)) // saved, perhaps
   const look = () => {
     enrol(registration)
     letTakeOver(registration)

@@ -1,5 +1,6 @@
 // @ts-check
-/** After sign-in: the phone becomes its own server, then the day's list opens. */
+/** After sign-in: the phone becomes its own server, then the day's list opens, or once how to install it. */
+import { firstPage } from "./install.js"
 import { standingBefore } from "./standing.js"
 
 const GIVE_UP_MS = 30_000
@@ -28,5 +29,5 @@ function giveUp() {
 // A worker that cannot install is never "ready": nobody waits for it for ever. One that comes late
 // still opens the list.
 setTimeout(giveUp, GIVE_UP_MS)
-if (await prepare().catch(() => false)) location.replace(home)
+if (await prepare().catch(() => false)) location.replace(firstPage(home))
 else giveUp()

@@ -10,6 +10,7 @@ import {
   chooseDisplay,
   currentLanguage,
   formPage,
+  installPage,
   page,
   seeOther,
   settingsPage,
@@ -74,6 +75,14 @@ get("/visits/sync/file", async () => {
   const disposition = `attachment; filename*=UTF-8''${encodeURIComponent(name).replaceAll("'", "%27")}`
   const type = { "Content-Type": "application/json", "Content-Disposition": disposition }
   return new Response(stream, { headers: { ...headers, ...type } })
+})
+
+get("/visits/install", async () => {
+  const person = await currentPerson()
+  const states = await allVisits(person)
+  const offsets = states.length ? states[0].context.organisation.offsets : NO_VISITS_OFFSETS
+  const phone = await briefly(person, offsets)
+  return page("engineer/install.html", installPage(person, states, await policyOf(person), phone))
 })
 
 get("/visits/new", async () => {

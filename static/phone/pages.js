@@ -39,6 +39,11 @@ export function syncPage(person, states, policy, phone) {
   return { ...frame("/visits/sync", person, policy, totals(states, phone)), phone }
 }
 
+/** Arguments of `engineer/install.html`. */
+export function installPage(person, states, policy, phone) {
+  return frame("/visits/install", person, policy, totals(states, phone))
+}
+
 /** Arguments of `engineer/settings.html`. */
 export function settingsPage(person, states, policy, phone) {
   return frame("/visits/settings", person, policy, totals(states, phone))

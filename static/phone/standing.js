@@ -1,11 +1,14 @@
 // @ts-check
 /** What stands on this phone: unsent work in words, storage, and what the office last said. */
 import { hashed } from "./perform.js"
-import { readBlob, readMeta, readPeople, readUnsent, readVisits } from "./store.js"
+import { readBlob, readMeta, readOutbox, readPeople, readUnsent, readVisits } from "./store.js"
 
 const FORMAT = "fieldapp.unsent"
 const FORMAT_VERSION = 1
 const MEBIBYTE = 1024 * 1024
+const MINUTE_MS = 60_000
+/** How much of what arrived is listed, the newest first. */
+const LISTED = 30
 
 /**
  * For the list: how much is unsent, what stops the pull, whether the storage was once emptied.
@@ -28,41 +31,72 @@ export async function briefly(person, offsets) {
 }
 
 /**
- * For the sync page. Every unsent item is named, whether its visit is still here or not.
+ * For the sync page. Every unsent item is named, whether its visit is still here or not, with what
+ * the server said of it if it did not take it; of what arrived the newest, with what became of it.
  * @param {{id: string, name: string}} person
  * @param {any[]} offsets the organisation's
  */
 export async function wholly(person, offsets) {
-  const [brief, { operations, photos }, rows, heard, tried, reached] = await Promise.all([
+  const notes = ["heard_at", "tried_at", "reached", "skew", "sending", "refused_operations", "refused_photos"]
+  const [brief, { operations, photos }, all, rows, ...noted] = await Promise.all([
     briefly(person, offsets),
     readUnsent(person.id),
+    readOutbox(person.id),
     readVisits(person.id),
-    ...["heard_at", "tried_at", "reached"].map((key) => readMeta(person.id, key)),
+    ...notes.map((key) => readMeta(person.id, key)),
   ])
-  const openings = operations.filter(({ body }) => body.kind === "opening")
+  const [heard, tried, reached, skew, sending, refused, refusedPhotos] = noted
+  const openings = all.filter(({ body }) => body.kind === "opening")
   const customers = new Map([
     ...rows.map((row) => [row.visit, row.state.context.customer.name]),
     ...openings.map(({ visit, body }) => [visit, body.value.customer]),
   ])
   const of = (visit) => ({ visit, customer: customers.get(visit) ?? "" })
+  const item = ({ visit, body }) => ({
+    ...of(visit),
+    kind: body.kind,
+    list: typeof body.value?.list === "string" ? body.value.list : "",
+    at: text(body.wall),
+  })
+  const newest = all.filter((row) => row.receipt).sort((a, b) => b.at - a.at || b.n - a.n)
   return {
     ...brief,
-    operations: operations.map(({ visit, body }) => ({
-      ...of(visit),
-      kind: body.kind,
-      list: typeof body.value?.list === "string" ? body.value.list : "",
-      at: text(body.wall),
-    })),
+    operations: operations.map((row) => ({ ...item(row), said: refused?.[row.id] ?? "" })),
     pictures: [...new Set(photos.map(({ visit }) => visit))].map((visit) => ({
       ...of(visit),
-      count: photos.filter((photo) => photo.visit === visit).length,
+      ...pictures(photos.filter((photo) => photo.visit === visit), sending, refusedPhotos ?? {}),
     })),
+    arrived: newest.slice(0, LISTED).map((row) => ({
+      ...item(row),
+      state: row.receipt.state,
+      reasons: row.receipt.reasons ?? [],
+    })),
+    clock: clock(heard ? skew : undefined),
     heard_at: text(heard),
     tried_at: text(tried),
     is_reached: reached !== false,
     others: await others(person.id),
     storage: await storage(),
   }
+}
+
+/** Photos of one visit in numbers: sizes in whole KB, at least 1; `said` is the first refusal. */
+function pictures(photos, sending, refused) {
+  const kilobytes = (bytes) => Math.ceil(bytes / 1000)
+  const isOnItsWay = photos.some(({ sha256 }) => sha256 === sending?.sha256)
+  return {
+    count: photos.length,
+    size: kilobytes(photos.reduce((sum, { size }) => sum + size, 0)),
+    received: isOnItsWay ? kilobytes(sending.received) : 0,
+    said: photos.map(({ sha256 }) => refused[sha256]).find(Boolean) ?? "",
+  }
+}
+
+/** How far the phone's clock is off, in whole minutes; null while the server's is not known. */
+function clock(skew) {
+  if (skew === undefined) return null
+  const minutes = Math.floor(Math.abs(skew) / MINUTE_MS)
+  return { minutes, is_slow: skew > 0 }
 }
 
 /** Who else has unsent work locked on this phone: name and numbers, nothing of the work. */

@@ -363,7 +363,8 @@ export async function keepBlob(person, blob) {
     const photos = (await meta.get(PHOTOS)) ?? {}
     if (!photos[blob.sha256]) {
       blobs.put(blob)
-      meta.put({ ...photos, [blob.sha256]: { visit: blob.visit, sent: false } }, PHOTOS)
+      const { visit, bytes } = blob
+      meta.put({ ...photos, [blob.sha256]: { visit, sent: false, size: bytes.byteLength } }, PHOTOS)
     }
     await tx.done
   }
@@ -417,7 +418,9 @@ export function readBlob(person, sha256) {
 /** Photos the server does not hold yet, without their bytes: every page counts them. */
 export async function readUnsentPhotos(person) {
   const photos = Object.entries((await readMeta(person, PHOTOS)) ?? {})
-  return photos.filter(([, photo]) => !photo.sent).map(([sha256, { visit }]) => ({ sha256, visit }))
+  return photos
+    .filter(([, photo]) => !photo.sent)
+    .map(([sha256, { visit, size }]) => ({ sha256, visit, size: size ?? 0 }))
 }
 
 /** The server holds this photo. The local bytes go when the visit is over: see `tidy`. */

@@ -117,11 +117,12 @@ export async function finishSigningOut() {
 
 /**
  * Send what is here, then ask what is new; one at a time over all tabs.
- * @param {{open?: Set<string>, isPatient?: boolean}} how `open` are the visits that pages show;
- *   who is patient waits for a sync that is under way, and then syncs himself
+ * @param {{open?: Set<string>, isPatient?: boolean, tell?: () => void}} how `open` are the visits
+ *   that pages show; who is patient waits for a sync that is under way, and then syncs himself;
+ *   `tell` is called while it goes on, when there is something new to show
  * @returns {Promise<boolean>} whether anything that pages show changed
  */
-export async function synchronise({ open = new Set(), isPatient = false } = {}) {
+export async function synchronise({ open = new Set(), isPatient = false, tell = () => {} } = {}) {
   const options = isPatient ? {} : { ifAvailable: true }
   return navigator.locks.request("fieldapp-sync", options, async (lock) => {
     if (!lock) return false
@@ -130,7 +131,7 @@ export async function synchronise({ open = new Set(), isPatient = false } = {}) 
     let any = false
     for (const person of await readPeople()) {
       const isCurrent = person.id === current?.id
-      const changed = await exchange(person, isCurrent)
+      const changed = await exchange(person, isCurrent, isCurrent ? tell : () => {})
       await tidy(person.id, isCurrent ? open : new Set())
       if (isCurrent) await layBallast(person.id)
       any ||= changed
@@ -140,13 +141,13 @@ export async function synchronise({ open = new Set(), isPatient = false } = {}) 
 }
 
 /** One person's turn: his push, and when he is the one signed in all the rest of it. */
-async function exchange(person, isCurrent) {
+async function exchange(person, isCurrent, tell) {
   const before = (await readMeta(person.id, "paused")) ?? ""
   const notes = { tried_at: Date.now(), reached: true }
   let [changed, paused] = [false, ""]
   try {
     for (const step of isCurrent ? [push, pull, pushBlobs] : [push, pushBlobs]) {
-      const told = await attempt(step, person)
+      const told = await attempt(step, person, tell)
       changed ||= told.changed
       paused = graver(paused, told.code)
       if (step === pushBlobs && told.changed && isCurrent) await attempt(pull, person)
@@ -170,9 +171,9 @@ function graver(one, other) {
 }
 
 /** One step; what the server itself refuses of it does not hold up the next. */
-async function attempt(step, person) {
+async function attempt(step, person, tell) {
   try {
-    return { changed: await step(person), code: "" }
+    return { changed: await step(person, tell), code: "" }
   } catch (error) {
     if (!(error instanceof NoAnswer) || !(error.isOurs || isAbout(error))) throw error
     return { changed: true, code: error.code }
@@ -184,7 +185,7 @@ async function attempt(step, person) {
  * and does not hold up the others.
  */
 async function push(person) {
-  const refused = new Set()
+  const refused = new Map()
   let [size, any, isFirst] = [BATCH, false, true]
   let trouble = null
   for (;;) {
@@ -201,7 +202,7 @@ async function push(person) {
       // Twice in a row, and nothing taken in between: it is the server, not the operation.
       if (batch.length === 1 && error.status >= 500 && trouble && isFirst) throw error
       if (batch.length === 1) {
-        refused.add(batch[0].id)
+        refused.set(batch[0].id, error.code)
         ;[trouble, isFirst] = [error, true]
       }
       size = Math.max(1, Math.ceil(batch.length / 2))
@@ -216,6 +217,7 @@ async function push(person) {
     any = true
     size = Math.min(BATCH, size * 2)
   }
+  await writeMeta(person.id, { refused_operations: Object.fromEntries(refused) })
   if (trouble) throw trouble
   return any
 }
@@ -265,8 +267,12 @@ async function notice(person, epoch) {
   await writeMeta(person.id, { epoch, cursor: "" })
 }
 
-/** Every photo that the server does not hold; one that it cannot take does not hold up the others. */
-async function pushBlobs(person) {
+/**
+ * Every photo that the server does not hold; one that it cannot take does not hold up the others.
+ * `tell` is called after each that arrived.
+ */
+async function pushBlobs(person, tell) {
+  const refused = {}
   let [any, trouble] = [false, null]
   for (const { sha256: name } of await readUnsentPhotos(person.id)) {
     const blob = await readBlob(person.id, name)
@@ -274,11 +280,14 @@ async function pushBlobs(person) {
     try {
       await pushBlob(person, name, blob.bytes)
       any = true
+      tell()
     } catch (error) {
       if (!isAbout(error)) throw error
+      refused[name] = error.code
       trouble = error
     }
   }
+  await writeMeta(person.id, { sending: null, refused_photos: refused })
   if (trouble) throw trouble
   return any
 }
@@ -291,6 +300,7 @@ async function pushBlob(person, name, bytes) {
   let offset = Number(head.headers.get("Upload-Offset"))
   let complete = head.headers.get("Upload-Complete") === "1"
   while (!complete) {
+    await writeMeta(person.id, { sending: { sha256: name, received: offset } })
     const response = await ask(`/sync/blobs/${name}`, {
       method: "PUT",
       headers: {

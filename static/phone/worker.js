@@ -114,11 +114,22 @@ async function enrolAndTell(event, person, language, known) {
 
 async function syncAndTell() {
   const clients = await worker.clients.matchAll()
-  const changed = await synchronise({ open: visitsOf(clients) })
+  const tell = () => clients.forEach((client) => client.postMessage({ type: "changed" }))
+  const changed = await synchronise({ open: visitsOf(clients), tell })
   const standing = await standingHere()
+  await showOnIcon(standing?.unsent ?? 0)
   for (const client of clients) {
     if (standing) client.postMessage({ type: "standing", ...standing })
-    if (changed) client.postMessage({ type: "changed" })
+  }
+  if (changed) tell()
+}
+
+/** How much is still to be sent, as a number on the app's icon where the platform shows one. */
+async function showOnIcon(count) {
+  try {
+    await worker.navigator.setAppBadge?.(count) // zero takes it away
+  } catch (error) {
+    console.warn("no number on the icon:", error.message)
   }
 }
 

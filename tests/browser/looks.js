@@ -46,7 +46,7 @@
     if (control.type === "radio" && !control.closest("fieldset")?.querySelector("legend")?.textContent.trim()) said.push(`${name(control)} is in no named group`)
   }
   for (const button of all("button, a[href]")) {
-    if (!(button.textContent.trim() || button.getAttribute("aria-label"))) said.push(`${name(button)} says nothing`)
+    if (!(button.textContent.trim() || button.getAttribute("aria-label") || button.querySelector("img[alt]")?.alt)) said.push(`${name(button)} says nothing`)
   }
   for (const image of all("img")) if (!image.alt) said.push("a picture without words")
   for (const id of [...document.querySelectorAll("[aria-describedby]")].map((each) => each.getAttribute("aria-describedby"))) {

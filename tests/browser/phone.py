@@ -39,6 +39,10 @@ _OUTBOX = """async (name) => {
 }"""
 
 
+INSTALL_SHOWN = "try { localStorage.setItem('install shown', '1') } catch {}"
+"""Run in every page: this browser was shown how to install, and goes straight to the list."""
+
+
 class Phone:
     """One engineer's phone.  It fails its test when a page logs an error."""
 
@@ -50,6 +54,7 @@ class Phone:
             has_touch=True,
             is_mobile=True,  # type: ignore[arg-type]
         )
+        self.context.add_init_script(INSTALL_SHOWN)
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))

@@ -11,10 +11,12 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,17 @@ if __name__ == "__main__":
 
 from day import DISPATCHER, ENGINEER, OTHER, Day
 from phone import OPENING, Phone, draw_on
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from server import Server
 from sqlalchemy import func, select
+from werkzeug.serving import make_server
 
 from fieldapp import reports
+from fieldapp.authority import prepare
 from fieldapp.database import begin_writing
 from fieldapp.models import Bundle, Report, Visit, db
 from fieldapp.perform import unit
+from fieldapp.trust import create_trust_page
 from sync import catalogue
 from sync.protocol import MEDIA_TYPE, PROTOCOL
 
@@ -68,22 +73,23 @@ Walked = Iterator[tuple[str, Page]]
 class Walk:
     """One reader's way through all screens: yields each screen's name with the page showing it."""
 
-    def __init__(self, browser: Browser, day: Day, language: str, width: int) -> None:
+    def __init__(self, browser: Browser, day: Day, language: str, width: int = WIDTHS[0]) -> None:
         self.browser = browser
         self.day = day
         self.server = day.server
         self.language = language
         self.size = {"width": width, "height": HEIGHT}
+        self.errors: list[str] = []
+        """What the pages wrote to the console as an error."""
 
     def screens(self) -> Walked:
         """All of them.  The server runs before and afterwards."""
         yield from self._before()
         phone = Phone(self.browser, self.server, self.language.replace("_", "-"))
         phone.page.set_viewport_size(self.size)
+        self._listen(phone.page)
         phone.sign_in("liqiang")
-        if self.language == "en":
-            phone.page.click(".language button")
-            expect(phone.page.locator("html")).to_have_attribute("lang", "en")
+        self._speak(phone.page)
         yield from self._work(phone)
         phone.close()
         yield from self._verify()
@@ -101,6 +107,9 @@ class Walk:
             yield "sign-in-wrong", page
             page.goto(f"{self.server.url}/nowhere")
             yield "problem-server", page
+        with trust_page() as url, self._browsing() as page:
+            page.goto(url)
+            yield "trust", page
         with self._browsing(java_script_enabled=False, locale="zh-CN") as page:
             self._sign_in(page)
             yield "welcome", page
@@ -164,6 +173,14 @@ class Walk:
         yield "handover-refused", page
         phone.open("/visits/sync")
         yield "sync", page
+        phone.open("/visits/settings")
+        yield "settings", page
+        phone.open("/visits/install")
+        expect(page.locator("details[open]")).to_have_count(1)
+        yield "install", page
+        for details in page.locator("main details").all():
+            details.evaluate("(element) => { element.open = true }")
+        yield "install-every-way", page
         phone.record(visits["ready"], "signature-requests", name="王丽", role="contact")
         expect(page.locator(".qr svg")).to_be_visible()
         yield "visit-link-to-sign", page
@@ -310,10 +327,19 @@ class Walk:
             db.session.commit()
 
     def _desk(self) -> Walked:
-        """What the office decides, on a phone: the width of the desk is in test_desk.py."""
+        """The office's pages, on a phone: the width of the desk is in test_desk.py."""
+        with self.server.office():
+            order = db.session.get_one(Visit, self.day.visits["conflict"]).work_order
+            contact, customer = order.request.contact_id, order.request.customer_id
         with self._browsing(locale="zh-CN") as page:
             self._sign_in(page, "chen", "**/desk")
             for name, path in (
+                ("desk-board", "/desk"),
+                ("desk-customers", "/desk/customers?q=e"),
+                ("desk-customer", f"/desk/customers/{customer}"),
+                ("desk-contact", f"/desk/contacts/{contact}"),
+                ("desk-new-work-order", "/desk/work-orders/new"),
+                ("desk-work-order", f"/desk/work-orders/{order.id}"),
                 ("desk-inbox", "/desk/inbox"),
                 ("desk-visit", f"/desk/visits/{self.day.visits['conflict']}"),
                 ("desk-visit-signed", f"/desk/visits/{self.day.visits['signed']}"),
@@ -372,15 +398,32 @@ class Walk:
         given: dict[str, Any] = {"viewport": self.size, "locale": self.language.replace("_", "-")}
         context = self.browser.new_context(**given | options)
         try:
-            yield context.new_page()
+            page = context.new_page()
+            self._listen(page)
+            yield page
         finally:
             context.close()
 
+    def _listen(self, page: Page) -> None:
+        def note(message: ConsoleMessage) -> None:
+            # The browser itself notes each answer with a status of 400 and more.
+            if message.type == "error" and "Failed to load resource" not in message.text:
+                self.errors.append(f"{page.url}: {message.text}")
+
+        page.on("console", note)
+        page.on("pageerror", lambda error: self.errors.append(f"{page.url}: {error}"))
+
+    def _speak(self, page: Page) -> None:
+        """Let the page speak the walk's language, whatever its person chose before."""
+        asked = "en" if self.language == "en" else "zh-CN"
+        html = page.locator("html")
+        if html.get_attribute("lang") != asked:
+            page.click(".language button")
+            expect(html).to_have_attribute("lang", asked)
+
     def _sign_in(self, page: Page, account: str = "liqiang", home: str = "**/welcome") -> None:
         page.goto(f"{self.server.url}/sign-in")
-        if self.language == "en":
-            page.click(".language button")
-            expect(page.locator("html")).to_have_attribute("lang", "en")
+        self._speak(page)
         page.fill("#account", account)
         page.fill("#password", self.server.accounts[account].password)
         page.click("main button")
@@ -395,6 +438,21 @@ class Walk:
         )
         page.click("form.entry-form button.save")
         expect(page.locator(".finding").first).to_be_visible()
+
+
+@contextmanager
+def trust_page() -> Iterator[str]:
+    """Where the page that offers a machine's root certificate is, meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        address = [IPv4Address("192.168.1.20")]
+        authority = prepare(Path(folder), address, ["depot"], datetime.now(UTC))
+    app = create_trust_page(authority, "https://192.168.1.20:8000")
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
 
 
 def ready_server(folder: Path) -> Day:

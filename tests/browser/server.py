@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from flask import Flask
 from sqlalchemy import select
@@ -35,7 +36,7 @@ class Server:
 
     def __init__(self, instance: Path) -> None:
         self.instance = instance
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = {"INSTANCE": str(instance), "PUBLIC_URL": self.url}
         shutil.copytree(_demo_day(), instance, dirs_exist_ok=True)
@@ -44,12 +45,15 @@ class Server:
             # Nothing is left to be done, unless it is past midnight by now.
             self.accounts = {each.account: each for each in make_demo(datetime.now(UTC))}
         self.process: subprocess.Popen[bytes] | None = None
+        self.told: IO[bytes] | None = None  # where what it prints goes, instead of the terminal
 
-    def start(self, version: str = "") -> None:
+    def start(self, version: str = "", *options: str) -> None:
         """Start, and wait until it answers; as another ``version`` when one is given."""
         other = f"import fieldapp; fieldapp.__version__ = {version!r}; " if version else ""
         self.process = subprocess.Popen(
-            [sys.executable, "-c", other + _COMMAND, "serve"], env=self.environment()
+            [sys.executable, "-c", other + _COMMAND, "serve", *options],
+            env=self.environment(),
+            stdout=self.told,
         )
         deadline = time.monotonic() + WAIT_SECONDS
         while not self.answers():
@@ -108,11 +112,11 @@ class Server:
         done = self.run("verify", str(file), "--json")
         return done.returncode, json.loads(done.stdout)["outcome"]
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """One run of the console command on the same instance folder."""
         return subprocess.run(
             [sys.executable, "-c", _COMMAND, *arguments],
-            env=self.environment(),
+            env=self.environment() | settings,
             capture_output=True,
             text=True,
             check=False,
@@ -144,7 +148,8 @@ def _demo_day() -> Path:
     return folder
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from phone import Phone
+from phone import INSTALL_SHOWN, Phone
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from server import Server
@@ -64,6 +64,7 @@ class Disk:
 def signed_in(context: BrowserContext, server: Server) -> Page:
     """李强's phone, enrolled, in a browser of its own."""
     page = context.pages[0]
+    context.add_init_script(INSTALL_SHOWN)
     page.goto(f"{server.url}/sign-in")
     page.fill("#account", "liqiang")
     page.fill("#password", server.accounts["liqiang"].password)

@@ -270,6 +270,7 @@ def requests_of(state: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, lis
     yield "GET", "/visits", None
     yield from (("GET", f"/visits?{query}", None) for query in LOOKED_FOR)
     yield "GET", f"/visits/{visit}", None
+    yield "GET", "/visits/install", None
     if state["visit"]["status"] not in ("signed", "planned"):
         yield "GET", f"/visits/{visit}/signatures", None
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,58 @@ def test_it_names_every_item_that_waits_and_then_none(
     expect(unsent).to_have_count(0)
     expect(phone.page.locator("#storage")).to_contain_text("MB")
     assert phone.page.locator("a[href='/visits/sync/file']").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [
+        (timedelta(minutes=7, seconds=30), "慢 7 分钟，公司会自动校正"),
+        (-timedelta(hours=2, minutes=5), "快 125 分钟，公司会自动校正"),
+        (timedelta(seconds=50), "准确（误差不到一分钟）"),
+    ],
+)
+def test_it_says_what_became_of_what_arrived_and_how_far_the_clock_is_off(
+    liqiang_phone: Phone, server: Server, ahead: timedelta, said: str
+):
+    phone, visit = liqiang_phone, server.visit_of("liqiang")
+
+    def line(route: Route) -> None:
+        """The office's clock is ahead of the phone's by so much."""
+        answer = route.fetch()
+        told = answer.json()
+        told["now"] += ahead // timedelta(milliseconds=1)
+        route.fulfill(response=answer, body=json.dumps(told))
+
+    phone.context.route("**/sync/pull", line)
+    phone.record(visit, "notes", text="钥匙在门卫处")
+    phone.record(visit, "arrivals", outcome="present")
+    phone.sync_now()
+    expect(phone.page.locator("#clock")).to_have_text(said)
+    arrived = phone.page.locator("#arrived")
+    arrived.locator("summary").click()
+    expect(arrived.locator("li")).to_have_count(2)
+    expect(arrived.locator(".chip-good")).to_have_count(2)
+    expect(arrived.locator("li").first).to_contain_text("到达")
+
+
+def test_what_the_office_cannot_take_says_why_and_how_much_of_a_photo_is_there(
+    liqiang_phone: Phone, server: Server, picture: Path
+):
+    phone, visit = liqiang_phone, server.visit_of("liqiang")
+    phone.context.route("**/sync/push", lambda route: route.fulfill(
+        status=413, content_type="text/html", body="<h1>too large</h1>"
+    ))  # fmt: skip
+    phone.context.route("**/sync/blobs/*", lambda route: route.abort())
+    phone.take_photo(visit, picture, "电源板")
+    phone.sync_now()
+    unsent = phone.page.locator("#unsent li")
+    expect(unsent.first.locator(".finding")).to_contain_text("公司没能收下")
+    expect(unsent.last).to_contain_text(f"已发送 0 / {-(-picture.stat().st_size // 1000)} KB")
+    expect(unsent.last.locator("progress")).to_be_visible()
+    phone.context.unroute("**/sync/push")
+    phone.context.unroute("**/sync/blobs/*")
+    phone.sync_now()
+    expect(unsent).to_have_count(0)
 
 
 def test_unsent_work_is_saved_whole_to_a_file_and_goes_on_waiting(

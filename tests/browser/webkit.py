@@ -88,6 +88,8 @@ class WebKitPhone:
         self.find("#account").send_keys(account)
         self.find("#password").send_keys(self.server.accounts[account].password)
         self.press("main button")
+        self.arrives("/visits/install")
+        self.press(".save-bar a")
         self.arrives("/visits")
         until(self.is_controlled, "a worker in control")
 
