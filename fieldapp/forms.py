@@ -73,9 +73,10 @@ def timed(fields: Fields, value: Mapping[str, Any], now_ms: int) -> dict[str, An
     found = dict(value)
     for field in fields:
         text = value.get(field["name"])
-        if field["type"] == "moment" and isinstance(text, str):
-            if chosen := _CHOSEN.fullmatch(text):
-                found[field["name"]] = iso(now_ms + int(chosen[1] or 0) * 60_000)
+        if field["type"] != "moment" or not isinstance(text, str):
+            continue
+        if chosen := _CHOSEN.fullmatch(text):
+            found[field["name"]] = iso(now_ms + int(chosen[1] or 0) * 60_000)
     return found
 
 
