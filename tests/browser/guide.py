@@ -22,7 +22,7 @@ from screens import Walk, ready_server
 DOCS = Path(__file__).parents[2] / "docs"
 LANGUAGES = {"zh": "zh_CN", "en": "en"}
 PICTURE = re.compile(r"\]\(guide/(?P<language>zh|en)/(?P<screen>[a-z0-9-]+)\.png\)")
-COLOURS = 64
+COLOURS = 128
 """Enough for pages, and a quarter of the bytes."""
 
 
