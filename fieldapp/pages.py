@@ -120,7 +120,7 @@ def visits_page(
 
 
 def _one_of(text: str | None, known: Sequence[str]) -> str:
-    return text if text in known else ""
+    return text if text and text in known else ""
 
 
 def sync_page(
@@ -128,6 +128,19 @@ def sync_page(
 ) -> dict[str, Any]:
     """Arguments of ``engineer/sync.html`` when no phone answers: this browser holds nothing."""
     return frame("/visits/sync", person, policy, totals(states)) | {"phone": None}
+
+
+def pin_page(person: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments of ``engineer/pin.html`` when no phone answers: nothing here can be locked."""
+    sync = {"items": 0, "arrived": 0, "photos": 0, "paused": "", "removed": ""}
+    finding = {"field": "", "code": "", "seconds": ""}
+    return {
+        "path": "/visits/pin",
+        "person": person,
+        "sync": sync,
+        "lock": None,
+        "finding": finding,
+    }
 
 
 def install_page(
@@ -293,7 +306,7 @@ def explain_in(language: str, code: str, args: Mapping[str, Any] | None = None) 
     }
     blank = dict.fromkeys(
         ("field", "limit", "character", "minutes", "serial", "kind", "characters", "url", "rule",
-         "reason", "called", "part", "then", "now"), "",
+         "reason", "called", "part", "then", "now", "seconds"), "",
     )  # fmt: skip
     return fill(singular(messages, problems.sentence(code)), blank | named)
 
