@@ -49,7 +49,11 @@ class Field:
     number itself for counts and money).  ``choices`` names a
     list of the policy pack.  ``default`` is ``"now"`` (the moment of saving), ``"soon"``
     (so many minutes from then, to be chosen), ``"quote"`` (the newest quotation that stands),
-    ``"contact"`` (the contact's name) or empty.
+    ``"contact"`` (the contact's name) or empty.  What is required is so ``unless``
+    the field of that name is filled in; what is not is required ``beside`` one that is.
+    ``expects`` is what a number should name: the ``asset`` of the work order, a thing in the
+    ``van``, a ``loaner`` lent here, the ``original`` taken away for it, a ``part`` of the stock,
+    or nothing in particular.
     """
 
     name: str
@@ -60,6 +64,9 @@ class Field:
     choices: str = ""
     default: str = ""
     hint: str = ""
+    unless: str = ""
+    beside: str = ""
+    expects: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,9 @@ BOTH = FIELD + DESK
 
 CUSTOMER = ("customer",)
 """Nobody who signs in: whoever holds the link of a sealed work order."""
+
+HANDED = CUSTOMER + FIELD
+"""The customer, by the link or on the engineer's phone that was handed to him."""
 
 ABOUT_ONE = (
     Field("entry", "entry", N_("Entry"), True, 36),
@@ -171,7 +181,9 @@ KINDS: tuple[Kind, ...] = (
         "signed",
         FIELD,
         (
-            Field("serial", "serial", N_("Serial number on the machine"), True, 64),
+            Field(
+                "serial", "serial", N_("Serial number on the machine"), True, 64, expects="asset"
+            ),
             Field("model", "text", N_("Model on the machine"), limit=100),
             Field("verdict", "choice", N_("Agrees with the work order"), True, choices="verdicts"),
             Field("difference_text", "paragraph", N_("What differs"), limit=1000),
@@ -236,9 +248,11 @@ KINDS: tuple[Kind, ...] = (
         "signed",
         FIELD,
         (
-            Field("part_name", "text", N_("Part"), True, 100),
+            Field("part_name", "text", N_("Part"), True, 100, expects="part"),
             Field("removed_serial", "serial", N_("Serial number removed"), True, 64),
-            Field("installed_serial", "serial", N_("Serial number installed"), True, 64),
+            Field(
+                "installed_serial", "serial", N_("Serial number installed"), True, 64, expects="van"
+            ),
             Field("fate", "choice", N_("Fate of the old part"), True, choices="fates"),
         ),
     ),
@@ -250,8 +264,22 @@ KINDS: tuple[Kind, ...] = (
         "signed",
         FIELD,
         (
-            Field("removed_serial", "serial", N_("Serial number taken away"), True, 64),
-            Field("loaner_serial", "serial", N_("Serial number of the loaner"), True, 64),
+            Field(
+                "removed_serial",
+                "serial",
+                N_("Serial number taken away"),
+                True,
+                64,
+                expects="asset",
+            ),
+            Field(
+                "loaner_serial",
+                "serial",
+                N_("Serial number of the loaner"),
+                True,
+                64,
+                expects="van",
+            ),
             Field("reason_text", "text", N_("Why it must leave"), True, 300),
             Field("told_text", "paragraph", N_("What the customer was told"), True, 1000),
         ),
@@ -264,8 +292,22 @@ KINDS: tuple[Kind, ...] = (
         "signed",
         FIELD,
         (
-            Field("loaner_serial", "serial", N_("Serial number of the loaner"), True, 64),
-            Field("refitted_serial", "serial", N_("Serial number put back"), True, 64),
+            Field(
+                "loaner_serial",
+                "serial",
+                N_("Serial number of the loaner"),
+                True,
+                64,
+                expects="loaner",
+            ),
+            Field(
+                "refitted_serial",
+                "serial",
+                N_("Serial number put back"),
+                True,
+                64,
+                expects="original",
+            ),
             Field("test_result", "choice", N_("Bench test"), True, choices="test_results"),
         ),
     ),
@@ -378,6 +420,7 @@ KINDS: tuple[Kind, ...] = (
             Field("sha256", "photo", N_("Photo"), True, 64),
             Field("slot", "choice", N_("Which photo"), choices="photo_slots"),
             Field("caption", "text", N_("What it shows"), limit=200),
+            Field("unmarked", "hidden", N_("Without the marks"), limit=64),
         ),
     ),
     Kind(
@@ -412,7 +455,16 @@ KINDS: tuple[Kind, ...] = (
             Field("name", "text", N_("Name in print"), True, 100),
             Field("role", "choice", N_("Role"), True, choices="signatory_roles"),
             Field("opinion", "paragraph", N_("Opinion"), limit=1000),
-            Field("strokes", "strokes", N_("Signature"), True, 4000),
+            Field("strokes", "strokes", N_("Signature"), True, 4000, unless="witness_name"),
+            Field("witness_name", "text", N_("Witness"), limit=100, beside="witness_role"),
+            Field(
+                "witness_role",
+                "text",
+                N_("Who the witness is"),
+                limit=100,
+                hint=N_("For example: the engineer, a colleague, a relative."),
+                beside="witness_name",
+            ),
         ),
     ),
     Kind(
@@ -557,7 +609,7 @@ KINDS: tuple[Kind, ...] = (
         N_("Rating"),
         "add",
         "never",
-        CUSTOMER,
+        HANDED,
         (
             Field("stars", "choice", N_("Rating"), True, choices="ratings"),
             Field("opinion", "paragraph", N_("Opinion"), limit=1000),
@@ -584,8 +636,8 @@ ON_PAPER: dict[str, str] = {kind.name: kind.on_paper for kind in KINDS}
 """Whether entries of a kind stand on the signed paper, only on an addendum, or never."""
 
 
-FROM_CUSTOMER = tuple(kind.name for kind in KINDS if kind.roles == CUSTOMER)
-"""What the customer says on the page behind the link: no work, and no concern of a phone."""
+FROM_CUSTOMER = tuple(kind.name for kind in KINDS if "customer" in kind.roles)
+"""What the customer says, behind the link or on a phone handed to him: no work, and his alone."""
 
 BY_CUSTOMER = (*FROM_CUSTOMER, "signature")
 """What the customer performs on a device of his own."""

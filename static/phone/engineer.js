@@ -2,16 +2,21 @@
 /** `/visits…`: the engineer's pages, answered here. Reads line for line like fieldapp/engineer.py. */
 import { canonical, sha256 } from "./canonical.js"
 import { agreed, newestQuote } from "./consent.js"
+import { hashOfBytes } from "./digest.js"
 import { day } from "./format.js"
-import { onlyChanged, readHeads, readValue, readWas, timed, writeForm } from "./forms.js"
+import { oneByOne, onlyChanged, readHeads, readValue, readWas, timed, writeForm } from "./forms.js"
 import { catalogue, coverage, headers, messages, onPaper } from "./generated.js"
+import { choosePin, handOver, lockOf, readDraft, unlock } from "./lock.js"
 import { missing, othersFirst, WHICH } from "./missing.js"
 import {
   chooseDisplay,
   currentLanguage,
   formPage,
   installPage,
+  lockPage,
   page,
+  pinPage,
+  revokedPage,
   seeOther,
   settingsPage,
   syncPage,
@@ -23,8 +28,9 @@ import { Problem } from "./problem.js"
 import { get, post, put } from "./routes.js"
 import { facts, snapshotText } from "./snapshot.js"
 import { briefly, unsentFile, wholly } from "./standing.js"
-import { keepBlob, readBlob, writeMeta, writeSetting } from "./store.js"
+import { keepBlob, readBlob, readUnsent, writeMeta, writeSetting } from "./store.js"
 import { synchronise } from "./sync.js"
+import { thumbnail } from "./thumbnail.js"
 import { validate } from "./validate.js"
 import {
   allVisits,
@@ -77,6 +83,47 @@ get("/visits/sync/file", async () => {
   return new Response(stream, { headers: { ...headers, ...type } })
 })
 
+get("/visits/pin", async () => {
+  const person = await currentPerson()
+  return page("engineer/pin.html", pinPage(person, await lockOf(person.id)))
+})
+
+post("/visits/pin", async (_, { request }) => {
+  const person = await currentPerson()
+  const posted = await readForm(request)
+  if (posted.later) {
+    await writeMeta(person.id, { pin_later: true })
+    return seeOther("/visits")
+  }
+  const [current, pin, repeat] = ["current", "pin", "repeat"].map((name) => (posted[name] ?? [""])[0])
+  const finding = await choosePin(person.id, { current, pin, repeat })
+  if (!finding.code) return seeOther("/visits/pin")
+  return page("engineer/pin.html", pinPage(person, await lockOf(person.id), finding), 422)
+})
+
+get("/visits/lock", async (_, { url }) => {
+  const person = await currentPerson()
+  const lock = await lockOf(person.id)
+  const back = localPath(url.searchParams.get("back") ?? "")
+  if (!lock.is_idle && !lock.visit) return seeOther(back)
+  return page("engineer/lock.html", lockPage(person, lock, back))
+})
+
+post("/visits/lock", async (_, { request, url }) => {
+  const person = await currentPerson()
+  const posted = await readForm(request)
+  const back = localPath(url.searchParams.get("back") ?? "")
+  const told = await unlock(person.id, (posted.pin ?? [""])[0])
+  if (!told.code) return seeOther(told.visit ? `/visits/${told.visit}` : back)
+  return page("engineer/lock.html", lockPage(person, await lockOf(person.id), back, told), 422)
+})
+
+get("/visits/revoked", async () => {
+  const person = await currentPerson()
+  const { operations, photos } = await readUnsent(person.id)
+  return page("engineer/revoked.html", revokedPage(person, operations.length, photos.length))
+})
+
 get("/visits/install", async () => {
   const person = await currentPerson()
   const states = await allVisits(person)
@@ -102,7 +149,12 @@ get("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { url }) => {
   if (await isOpened(person, visit_id, kind)) return seeOther(`/visits/${visit_id}`)
   const state = await stateFor(person, visit_id, kind)
   const was = shownFirst(kind, state, url.searchParams)
-  const form = writeForm(fieldsOf(kind, state, url.searchParams), was, offsetsOf(state))
+  let form = writeForm(fieldsOf(kind, state, url.searchParams), was, offsetsOf(state))
+  if (kind.policy === "sign" && !missing(state, await policyOf(person)).length) {
+    await handOver(person.id, visit_id)
+    const shown = { seen: await seenOf(state), signed: String(state.signatures.length) }
+    form = { ...form, ...known(kind, await readDraft(person.id, visit_id, shown)) }
+  }
   return editPage(person, state, kind, url.searchParams, form, was, [])
 })
 
@@ -115,20 +167,25 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
   const posted = await readForm(request)
   const about = new URLSearchParams([
     ...url.searchParams,
-    ...(posted.entry ? [["entry", posted.entry[0]]] : []),
+    ...(posted.entry && kind.name !== "photo" ? [["entry", posted.entry[0]]] : []),
   ])
   const fields = fieldsOf(kind, state, about)
   if (kind.policy === "void") entryOf(state, about)
-  const entered = readValue(fields, posted, offsetsOf(state))
-  let value = timed(fields, entered, Date.now())
-  let findings = validate(fields, value, choicesOf(policy, value.list), coverage)
+  const read = (one) => timed(fields, readValue(fields, one, offsetsOf(state)), Date.now())
+  const values = oneByOne(fields, posted).map(read)
+  const retake = retakeOf(kind, state, about, posted)
+  let [value, ...others] = values
+  const choices = choicesOf(policy, value.list)
+  let findings = values.map((one) => validate(fields, one, choices, coverage)).find((some) => some.length) ?? []
+  if (retake) findings.push(...validate(catalogue.void.fields, retake, choices, coverage))
   if (!findings.length && kind.policy === "sign") {
     findings = await unsigned(state, policy, posted)
     if (!findings.length) findings = othersFirst(state, policy, value)
   }
   if (!findings.length && kind.name === "consent") findings = undecided(state, value, posted)
   if (findings.length) {
-    const shown = writeForm(fields, entered, offsetsOf(state))
+    const shown = writeForm(fields, readValue(fields, posted, offsetsOf(state)), offsetsOf(state))
+    if (retake) shown.reason = retake.reason ?? ""
     return editPage(person, state, kind, about, shown, readWas(posted), findings, 422)
   }
   let heads = readHeads(posted)
@@ -141,9 +198,12 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
   }
   const isNothing = ["set", "correction"].includes(kind.policy) && !Object.keys(value).length
   const opened = kind.name === OPENING ? state : undefined
-  if (!isNothing) await perform(person, kind, visit_id, value, heads, opened)
-  // The customer still holds the phone: the page that is left by a hold comes again, with thanks.
-  return seeOther(`/visits/${visit_id}${kind.policy === "sign" ? `/${noun}` : ""}`)
+  for (const one of isNothing ? [] : unheardOf(kind, state, [value, ...others])) {
+    await perform(person, kind, visit_id, one, heads, opened)
+  }
+  if (retake) await perform(person, catalogue.void, visit_id, retake, {})
+  // The customer still holds the phone: the page that its owner leaves comes again, with thanks.
+  return seeOther(`/visits/${visit_id}${isInHand(kind, about) ? "/signatures" : ""}`)
 })
 
 put("/visits/<visit_id>/photos/<sha256>", async ({ visit_id, sha256: name }, { request }) => {
@@ -156,10 +216,11 @@ put("/visits/<visit_id>/photos/<sha256>", async ({ visit_id, sha256: name }, { r
   return new Response(null, { status: 204, headers })
 })
 
-get("/visits/<visit_id>/photos/<sha256>", async ({ sha256: name }, { request }) => {
+get("/visits/<visit_id>/photos/<sha256>", async ({ sha256: name }, { request, url }) => {
   const person = await currentPerson()
-  const blob = await readBlob(person.id, name)
-  if (!blob) return fetch(request)
+  const whole = await readBlob(person.id, name)
+  if (!whole) return fetch(request)
+  const blob = url.searchParams.has("small") ? await thumbnail(whole) : whole
   const type = blob.type.startsWith("image/") ? blob.type : "image/jpeg"
   return new Response(blob.bytes, { headers: { ...headers, "Content-Type": type } })
 })
@@ -215,8 +276,19 @@ function kindOf(noun) {
 function entryOf(state, about) {
   const id = about.get("entry")
   const entry = [...state.entries, ...state.signatures].find((each) => each.id === id)
-  if (!entry) throw new Problem("entry.not-found")
+  if (!entry || isCustomers(entry)) throw new Problem("entry.not-found")
   return entry
+}
+
+/** Whether it is the customer's own word: nobody else takes it back. */
+function isCustomers({ kind }) {
+  return catalogue[kind]?.roles.includes("customer") ?? false
+}
+
+/** The texts of a draft that are fields of `kind`. */
+function known(kind, texts) {
+  const names = kind.fields.map(({ name }) => name)
+  return Object.fromEntries(Object.entries(texts).filter(([name]) => names.includes(name)))
 }
 
 /** The fields the form asks for; a correction asks for those of its entry, unless it was signed. */
@@ -227,8 +299,40 @@ function fieldsOf(kind, state, about) {
   return corrected.fields
 }
 
+/** Whether a form for photos is about one that was taken before. */
+function isRetake(kind, about) {
+  return kind.name === "photo" && Boolean(about.get("entry"))
+}
+
+/** The photo that the form is about. */
+function takenOf(state, about) {
+  const entry = entryOf(state, about)
+  if (entry.kind !== "photo") throw new Problem("entry.not-found")
+  return entry
+}
+
+/** What strikes out the photo that new ones take the place of; null when there is none. */
+function retakeOf(kind, state, about, posted) {
+  if (!isRetake(kind, about)) return null
+  const struckOut = { entry: [takenOf(state, about).id], reason: posted.reason ?? [] }
+  return readValue(catalogue.void.fields, struckOut, [])
+}
+
+/** `values` without photos that stand there with the same words: sent twice, they are one. */
+function unheardOf(kind, state, values) {
+  if (kind.name !== "photo") return values
+  const standing = new Set(
+    state.entries.filter((entry) => !entry.voids.length).map((entry) => canonical(entry.value)),
+  )
+  return values.filter((value) => !standing.has(canonical(value)))
+}
+
 /** The values a form shows first: what is there for a set or a correction, else defaults. */
 function shownFirst(kind, state, about) {
+  if (isRetake(kind, about)) {
+    const known = Object.entries(takenOf(state, about).value)
+    return Object.fromEntries(known.filter(([name]) => ["slot", "caption"].includes(name)))
+  }
   if (kind.policy === "correction") return entryOf(state, about).value
   if (kind.policy === "set") {
     const known = kind.fields.filter(({ name }) => state.fields[`${kind.name}/${name}`])
@@ -249,7 +353,7 @@ function shownFirst(kind, state, about) {
 }
 
 async function editPage(person, state, kind, about, form, was, findings, status = 200) {
-  const isAbout = ["void", "correction"].includes(kind.policy)
+  const isAbout = ["void", "correction"].includes(kind.policy) || isRetake(kind, about)
   const entry = isAbout ? entryOf(state, about) : null
   const more = {
     heads: canonical(headsOf(kind, state, entry)),
@@ -257,12 +361,24 @@ async function editPage(person, state, kind, about, form, was, findings, status 
     entry,
     seen: kind.policy === "sign" ? await seenOf(state) : "",
     agreed: kind.name === "consent" ? agreed(state, form.quote) : "",
-    lang: isForCustomer(kind) ? customersLanguage(state) : "",
+    lang: isForCustomer(kind) || isInHand(kind, about) ? customersLanguage(state) : "",
+    has_pin: (await lockOf(person.id)).has_pin,
   }
   const policy = await policyOf(person)
   const args = formPage(person, state, policy, kind, form, findings, more)
-  const template = kind.policy === "sign" ? "engineer/signature.html" : "engineer/form.html"
-  return page(template, args, status)
+  return page(templateOf(kind, about), args, status)
+}
+
+/** The signature's page, another one of the hand-over, or the engineer's own form. */
+function templateOf(kind, about) {
+  if (kind.policy === "sign") return "engineer/signature.html"
+  return isInHand(kind, about) ? "engineer/handed.html" : "engineer/form.html"
+}
+
+/** Whether the customer fills it in during the hand-over; a refusal may be the engineer's word too. */
+function isInHand(kind, about) {
+  const isRefusing = kind.name === "refusal" && about.get("by") === "customer"
+  return kind.policy === "sign" || kind.name === "rating" || isRefusing
 }
 
 /** Whether the phone is handed to the customer for it. */
@@ -336,11 +452,6 @@ function choicesOf(policy, list) {
 
 function offsetsOf(state) {
   return state.context.site.offsets
-}
-
-async function hashOfBytes(bytes) {
-  const digest = await crypto.subtle.digest("SHA-256", bytes)
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("")
 }
 
 function later(ms) {
