@@ -621,3 +621,39 @@ def test_no_template_or_script_asks_which_organisation_it_works_for():
         if quoted.search(line)
     ]
     assert asking == []
+
+
+@pytest.mark.parametrize("code", PACKS)
+def test_every_pack_has_phrases_for_every_job_in_both_languages(code):
+    data = load_policy(code).data
+    assert {"diagnosis/text", "measure/text", "outcome/next_text"} <= set(data["phrases"])
+    for path, phrases in data["phrases"].items():
+        for language in ("zh", "en"):
+            texts = [phrase[language] for phrase in phrases]
+            assert len(set(texts)) == len(texts), path
+        for job_type, job in data["job_types"].items():
+            if path.split("/")[0] in {step["kind"] for step in job["steps"]}:
+                fitting = [one for one in phrases if not one["jobs"] or job_type in one["jobs"]]
+                assert len(fitting) >= 2, (path, job_type)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('[phrases.teleport]\ntext = [{ zh = "一", en = "one" }]', "no field of the catalogue"),
+        ('[phrases.note]\nwords = [{ zh = "一", en = "one" }]', "no field of the catalogue"),
+        ('[phrases.swap]\nfate = [{ zh = "一", en = "one" }]', "no field that is written in"),
+        ('[phrases.note]\ntext = ["one"]', "must be {"),
+        ('[phrases.note]\ntext = [{ zh = "一" }]', "must be a text"),
+        ('[phrases.note]\ntext = [{ zh = "一", en = "one", job = "repair" }]', "not a known key"),
+        ('[phrases.note]\ntext = [{ zh = "一", en = "one", jobs = ["x"] }]', "'x' is none of"),
+        ('[phrases.note]\ntext = [{ zh = "一", en = "one", jobs = "repair" }]', "must be a list"),
+        (f'[phrases.note]\ntext = [{{ zh = "{"一" * 81}", en = "one" }}]', "80 characters"),
+        ('[phrases.note]\ntext = [{ zh = "一", en = "one\\ntwo" }]', "one line"),
+    ],
+)
+def test_a_phrase_that_fits_nowhere_is_named(tmp_path, line, reason):
+    path = tmp_path / "alarm.toml"
+    path.write_text((FOLDER / "alarm.toml").read_text("utf-8") + "\n" + line + "\n", "utf-8")
+    with pytest.raises(PolicyError, match=re.escape(reason)):
+        read_policy(path)
