@@ -41,6 +41,7 @@ def create_app(settings: Mapping[str, object] | None = None) -> Flask:
         jobs,
         pages,
         phone,
+        pulse,
         rates,
         verify,
     )
@@ -78,7 +79,7 @@ def create_app(settings: Mapping[str, object] | None = None) -> Flask:
     app.config["COMPRESS_MIMETYPES"] = COMPRESSED
     app.config["COMPRESS_ALGORITHM"] = ["br", "gzip"]  # brotli makes the worker smallest
     Compress(app)
-    for module in (engineer, desk, exchange, verify, customer, by_link, phone):
+    for module in (engineer, desk, exchange, verify, customer, by_link, phone, pulse):
         app.register_blueprint(module.bp)
 
     @app.after_request

@@ -32,7 +32,7 @@ from fieldapp.rates import limiter, per_minute
 from sync.canonical import canonical
 from sync.catalogue import ON_PAPER
 from sync.glyphs import coverage
-from sync.merge import State, standing_entries
+from sync.merge import WITNESS, State, standing_entries
 from sync.missing import others_first
 from sync.problems import Problem
 from sync.snapshot import facts
@@ -78,11 +78,13 @@ class Asked:
 
     @property
     def fields(self) -> list[dict[str, Any]]:
-        """What the page asks for: a signature, whose role was said by whoever asked."""
+        """What the page asks for: a signature, whose role was said by whoever asked.
+
+        A typed name is not offered here: nobody of ours would be its witness.
+        """
+        left_out = {*WITNESS, *(["role"] if self.role else [])}
         return [
-            field
-            for field in CATALOGUE["signature"]["fields"]
-            if field["name"] != "role" or not self.role
+            field for field in CATALOGUE["signature"]["fields"] if field["name"] not in left_out
         ]
 
     def standing(self, now: datetime) -> Standing:

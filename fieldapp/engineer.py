@@ -87,6 +87,41 @@ def show_unsent_file() -> ResponseReturnValue:
     return redirect("/visits/sync", 303)
 
 
+@bp.get("/visits/pin")
+@needs("engineer")
+def show_pin() -> ResponseReturnValue:
+    """The PIN of this phone.  The page says why there is none here."""
+    return pages.shared_page("engineer/pin.html", pages.pin_page(_reader()))
+
+
+@bp.post("/visits/pin")
+@needs("engineer")
+def create_pin() -> ResponseReturnValue:
+    """Choose a PIN.  It never leaves a phone: what came here is thrown away."""
+    return redirect("/visits/pin", 303)
+
+
+@bp.get("/visits/lock")
+@needs("engineer")
+def show_lock() -> ResponseReturnValue:
+    """The lock of a phone.  The server's pages have none."""
+    return redirect("/visits", 303)
+
+
+@bp.post("/visits/lock")
+@needs("engineer")
+def delete_lock() -> ResponseReturnValue:
+    """Open the lock."""
+    return redirect("/visits", 303)
+
+
+@bp.get("/visits/revoked")
+@needs("engineer")
+def show_revoked() -> ResponseReturnValue:
+    """What a revoked phone shows: whoever signs in here has not got one."""
+    return redirect("/visits", 303)
+
+
 @bp.get("/visits/install")
 @needs("engineer")
 def show_install() -> ResponseReturnValue:
@@ -190,8 +225,8 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
             opened.perform("void", visit_id, g.person, retake)
     if has_left:
         return redirect("/visits", 303)
-    # The customer still holds the phone: the page that is left by a hold comes again, with thanks.
-    back = f"/{noun}" if kind["policy"] == "sign" else ""
+    # The customer still holds the phone: the page that its owner leaves comes again, with thanks.
+    back = "/signatures" if _is_in_hand(kind) else ""
     return redirect(f"/visits/{visit_id}{back}", 303)
 
 
@@ -301,7 +336,7 @@ def _entry(state: State) -> dict[str, Any]:
     """The entry that a void or a correction is about."""
     id_ = request.values.get("entry", "")
     for entry in state["entries"] + state["signatures"]:
-        if entry["id"] == id_:
+        if entry["id"] == id_ and entry["kind"] not in catalogue.FROM_CUSTOMER:
             return dict(entry)
     raise Problem("entry.not-found")
 
@@ -395,11 +430,27 @@ def _form_page(
         "entry": about,
         "seen": seen_digest(state) if kind["policy"] == "sign" else "",
         "agreed": agreed(state, form["quote"]) if kind["name"] == "consent" else "",
-        "lang": _customers_language(state) if _is_for_customer(kind) else "",
+        "lang": _customers_language(state) if _is_for_customer(kind) or _is_in_hand(kind) else "",
+        "has_pin": False,
     }
     arguments = pages.form_page(_reader(), state, policy.data, kind, form, findings, more)
-    template = "engineer/signature.html" if kind["policy"] == "sign" else "engineer/form.html"
-    return pages.shared_page(template, arguments, status)
+    return pages.shared_page(_template_of(kind), arguments, status)
+
+
+def _template_of(kind: Mapping[str, Any]) -> str:
+    """The signature's page, another one of the hand-over, or the engineer's own form."""
+    if kind["policy"] == "sign":
+        return "engineer/signature.html"
+    return "engineer/handed.html" if _is_in_hand(kind) else "engineer/form.html"
+
+
+def _is_in_hand(kind: Mapping[str, Any]) -> bool:
+    """Whether the customer fills it in during the hand-over.
+
+    A refusal may be the engineer's word too.
+    """
+    is_refusing = kind["name"] == "refusal" and request.args.get("by") == "customer"
+    return bool(kind["policy"] == "sign" or kind["name"] == "rating" or is_refusing)
 
 
 def _is_for_customer(kind: Mapping[str, Any]) -> bool:

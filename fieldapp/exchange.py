@@ -102,7 +102,7 @@ def create_pull() -> ResponseReturnValue:
     """What changed for this phone since its cursor."""
     device = device_of_request()
     if device.revoked_at is not None:
-        raise Problem("access.revoked")
+        raise Problem("access.revoked", device=device.id)
     person = signed_in()
     if person is None or person.id != device.person_id:
         raise Problem("access.sign-in")

@@ -286,7 +286,7 @@ class Intake:
 
 def _coverage(kind: catalogue.Kind) -> Sequence[int]:
     """What may stand in a text of ``kind``: the customer's own words are never printed."""
-    return EVERY_CHARACTER if kind.roles == catalogue.CUSTOMER else coverage()
+    return EVERY_CHARACTER if kind.name in catalogue.FROM_CUSTOMER else coverage()
 
 
 def _owners(visit_ids: Collection[str]) -> dict[str, str]:

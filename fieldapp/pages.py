@@ -130,6 +130,19 @@ def sync_page(
     return frame("/visits/sync", person, policy, totals(states)) | {"phone": None}
 
 
+def pin_page(person: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments of ``engineer/pin.html`` when no phone answers: nothing here can be locked."""
+    sync = {"items": 0, "arrived": 0, "photos": 0, "paused": "", "removed": ""}
+    finding = {"field": "", "code": "", "seconds": ""}
+    return {
+        "path": "/visits/pin",
+        "person": person,
+        "sync": sync,
+        "lock": None,
+        "finding": finding,
+    }
+
+
 def install_page(
     person: Mapping[str, str], states: Sequence[State], policy: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -293,7 +306,7 @@ def explain_in(language: str, code: str, args: Mapping[str, Any] | None = None) 
     }
     blank = dict.fromkeys(
         ("field", "limit", "character", "minutes", "serial", "kind", "characters", "url", "rule",
-         "reason", "called", "part", "then", "now"), "",
+         "reason", "called", "part", "then", "now", "seconds"), "",
     )  # fmt: skip
     return fill(singular(messages, problems.sentence(code)), blank | named)
 

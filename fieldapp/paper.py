@@ -223,6 +223,11 @@ def _signature(entry: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": entry["verdict"],
         # Only where it is so: what was sealed before there were links says the same as ever.
         **({"by": "link"} if entry["author"] == CUSTOMER else {}),
+        **{
+            key: value[key]
+            for key in merge.WITNESS
+            if isinstance(value.get(key), str) and value[key]
+        },
     }
 
 
@@ -266,7 +271,9 @@ def _withdrawn(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if entry["voids"]:
             value = entry["value"]
             if entry["kind"] == "signature":
-                value = {key: value[key] for key in _SIGNED_TEXTS}
+                value = {
+                    key: value[key] for key in (*_SIGNED_TEXTS, *merge.WITNESS) if key in value
+                }
             found += [_item(entry, value), *(_void(entry["id"], void) for void in entry["voids"])]
     return found
 

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from fieldapp.context import contexts_of
 from fieldapp.database import begin_writing, insert_new
+from fieldapp.intake import CUSTOMER
 from fieldapp.models import Blob, BlobReference, Organisation, Person, Visit, db
 from fieldapp.perform import unit
 from fieldapp.policies import Policy, load_policy
@@ -62,9 +63,14 @@ def present(
 def _without_customers_words(state: State) -> State:
     """``state`` as phones get it: what the customer told the office is for the office.
 
-    Neither is it work, nor need the number of somebody's own telephone lie on many phones.
+    Neither is it work, nor need the number of somebody's own telephone lie on many phones.  What he
+    said on a phone that was handed to him stays there.
     """
-    words = {entry["id"] for entry in state["entries"] if entry["kind"] in FROM_CUSTOMER}
+    words = {
+        entry["id"]
+        for entry in state["entries"]
+        if entry["kind"] in FROM_CUSTOMER and entry["author"] == CUSTOMER
+    }
     if not words:
         return state
     return state | {

@@ -52,6 +52,8 @@ class Field:
     ``"contact"`` (the contact's name) or empty.  ``expects`` is what a
     number should name: the ``asset`` of the work order, a thing in the ``van``, a ``loaner`` lent
     here, the ``original`` taken away for it, a ``part`` of the stock, or nothing in particular.
+    What is required is so ``unless`` the field of that name is filled in; what is not is
+    required ``beside`` one that is.
     """
 
     name: str
@@ -63,6 +65,8 @@ class Field:
     default: str = ""
     hint: str = ""
     expects: str = ""
+    unless: str = ""
+    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,9 @@ BOTH = FIELD + DESK
 
 CUSTOMER = ("customer",)
 """Nobody who signs in: whoever holds the link of a sealed work order."""
+
+HANDED = CUSTOMER + FIELD
+"""The customer, by the link or on the engineer's phone that was handed to him."""
 
 ABOUT_ONE = (
     Field("entry", "entry", N_("Entry"), True, 36),
@@ -448,7 +455,16 @@ KINDS: tuple[Kind, ...] = (
             Field("name", "text", N_("Name in print"), True, 100),
             Field("role", "choice", N_("Role"), True, choices="signatory_roles"),
             Field("opinion", "paragraph", N_("Opinion"), limit=1000),
-            Field("strokes", "strokes", N_("Signature"), True, 4000),
+            Field("strokes", "strokes", N_("Signature"), True, 4000, unless="witness_name"),
+            Field("witness_name", "text", N_("Witness"), limit=100, beside="witness_role"),
+            Field(
+                "witness_role",
+                "text",
+                N_("Who the witness is"),
+                limit=100,
+                hint=N_("For example: the engineer, a colleague, a relative."),
+                beside="witness_name",
+            ),
         ),
     ),
     Kind(
@@ -593,7 +609,7 @@ KINDS: tuple[Kind, ...] = (
         N_("Rating"),
         "add",
         "never",
-        CUSTOMER,
+        HANDED,
         (
             Field("stars", "choice", N_("Rating"), True, choices="ratings"),
             Field("opinion", "paragraph", N_("Opinion"), limit=1000),
@@ -620,8 +636,8 @@ ON_PAPER: dict[str, str] = {kind.name: kind.on_paper for kind in KINDS}
 """Whether entries of a kind stand on the signed paper, only on an addendum, or never."""
 
 
-FROM_CUSTOMER = tuple(kind.name for kind in KINDS if kind.roles == CUSTOMER)
-"""What the customer says on the page behind the link: no work, and no concern of a phone."""
+FROM_CUSTOMER = tuple(kind.name for kind in KINDS if "customer" in kind.roles)
+"""What the customer says, behind the link or on a phone handed to him: no work, and his alone."""
 
 BY_CUSTOMER = (*FROM_CUSTOMER, "signature")
 """What the customer performs on a device of his own."""

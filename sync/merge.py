@@ -50,6 +50,9 @@ NO_WORK = ("remark", "proposal", "signature-request", OPENING, *catalogue.FROM_C
 NOT_FROM_FIELD = ("remark", "signature-request", *catalogue.FROM_CUSTOMER)
 """Entries that nobody made by working on site: they say nothing of how far the work is."""
 
+WITNESS = ("witness_name", "witness_role")
+"""Who saw somebody agree who cannot draw: his typed name then stands for the strokes."""
+
 UNCALLED = ("author.out-of-scope", "author.role", "visit.unknown")
 """Who opens a visit that is there already would get it by that: such an opening is left out."""
 
@@ -268,7 +271,8 @@ class _Folder:
         if operation.id in self.quarantined:
             self.quarantine.append(_apart(item))
             return
-        if "engineer" not in kind.roles and set(DOUBTS) & set(item.problems):
+        is_for_others = "engineer" not in kind.roles or kind.name in catalogue.FROM_CUSTOMER
+        if is_for_others and set(DOUBTS) & set(item.problems):
             return
         if operation.kind in REOPENED and operation.id in self.reopened:
             return
@@ -467,6 +471,8 @@ class _Folder:
             key: operation.value.get(key)
             for key in ("name", "role", "opinion", "strokes", "token", "digest", "language")
         }
+        # Only where somebody could not draw: other signatures stay as they ever were.
+        value |= {key: operation.value[key] for key in WITNESS if key in operation.value}
         return {
             "id": operation.id,
             "kind": operation.kind,

@@ -194,6 +194,10 @@ KINDS: tuple[Kind, ...] = (
     _error(
         "phone.failed", 500, "Something in this app failed. What you saved is kept; open it again."
     ),
+    _error("pin.digits", 422, "A PIN has 4 to 8 digits."),
+    _error("pin.repeat", 422, "The two PINs are not the same. Please type both again."),
+    _error("pin.wrong", 403, "That is not the PIN of this phone.", True),
+    _error("pin.wait", 429, "Too many wrong PINs. Please wait %(seconds)s seconds.", True),
     _error(
         "phone.blocked", 503, "Another window of this app is in the way. Please close it.", True
     ),

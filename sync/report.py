@@ -53,7 +53,8 @@ class Paper(TypedDict):
     ``signatures`` are ``{name, role, opinion, strokes, wall_at, digest, verdict, covers}`` in the
     order in which they were given, but the one that makes the paper last.  ``covers`` is ``same``
     when it stands on the same facts, else ``earlier`` or ``later``.  ``by`` is ``link`` where
-    somebody signed on a device of his own.
+    somebody signed on a device of his own; ``witness_name`` and ``witness_role`` are there where
+    somebody could not draw and a witness saw him agree.
     ``refusal`` the value of a refusal or None (it also stands among the entries).
     ``corrected`` are ``{entry, wall_at, corrected_at}``, added by the office.
     ``addenda`` are entries that came after the signature, with ``at``, their corrected time.

@@ -23,6 +23,11 @@ Coverage = Sequence[int]
 
 _CONTROL = re.compile("[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]")
 _LINE = re.compile("[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+_BLANK = re.compile(
+    "[\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
+)
+"""What either language takes for a space."""
+
 _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ./_-]*")
 _MOMENT = re.compile(
     "(?!9999)((?:19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2})"
@@ -47,10 +52,22 @@ def validate(
     """
     found = []
     for field in fields:
-        finding = _finding(field, value.get(field["name"]), choices, coverage)
+        is_required = _is_required(field, value)
+        finding = _finding(field, is_required, value.get(field["name"]), choices, coverage)
         if finding:
             found.append({"field": field["name"], "code": finding[0], "detail": finding[1]})
     return found
+
+
+def _is_required(field: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    """Whether a field must be filled in, others being as they are."""
+    if field["required"]:
+        return _is_empty(value.get(field.get("unless") or ""))
+    return not _is_empty(value.get(field.get("beside") or ""))
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == [] or (isinstance(value, str) and not _BLANK.sub("", value))
 
 
 def is_printable(character: str, coverage: Coverage) -> bool:
@@ -70,13 +87,14 @@ def _edges(coverage: tuple[int, ...]) -> list[int]:
 
 def _finding(
     field: Mapping[str, Any],
+    is_required: bool,
     value: Any,
     choices: Mapping[str, Sequence[str]],
     coverage: Coverage,
 ) -> tuple[str, str] | None:
     kind = field["type"]
     if value is None or value in ("", []):
-        if not field["required"]:
+        if not is_required:
             return None
         return ("field.not-strokes", "") if kind == "strokes" else ("field.missing", "")
     if kind == "position":
@@ -97,11 +115,12 @@ def _finding(
         return None if fits else _NO_NUMBER[kind]
     if not isinstance(value, str):
         return ("field.wrong-type", "")
-    return _text_finding(field, value, choices, coverage)
+    return _text_finding(field, is_required, value, choices, coverage)
 
 
 def _text_finding(
     field: Mapping[str, Any],
+    is_required: bool,
     value: str,
     choices: Mapping[str, Sequence[str]],
     coverage: Coverage,
@@ -119,7 +138,7 @@ def _text_finding(
     if (_CONTROL if kind == "paragraph" else _LINE).search(value):
         return ("field.control-characters", "")
     if not value.strip():
-        return ("field.missing", "") if field["required"] else None
+        return ("field.missing", "") if is_required else None
     if kind == "serial" and not _SERIAL.fullmatch(value):
         return ("field.not-a-serial", "")
     edges = _edges(tuple(coverage))

@@ -17,6 +17,7 @@ JSON values in :attr:`Policy.data`:
   …]}}}``, minutes after midnight;
 - ``paper_language``: ``contact`` (the contact's) or ``both``;
 - ``customer``: ``{page_days, sign_days, sends_copies}``, what customers reach by links and letters;
+- ``phone``: ``{lock_minutes}``, how long a phone may lie untouched before it locks, 0: for ever;
 - ``numbers``, ``warranty``, ``without_customer``, ``alternatives``, ``loaner_closed_by``.
 """
 
@@ -210,6 +211,7 @@ class _Reader:
             "numbers": {noun: self.pattern(noun) for noun in NUMBERED},
             "warranty": self.warranty(),
             "customer": self.customer(),
+            "phone": self.phone(),
             "paper_language": self.one_of(
                 "paper_language", self.get("paper_language"), PAPER_LANGUAGES
             ),
@@ -420,6 +422,16 @@ class _Reader:
             "sign_days": self.whole("customer.sign_days", table.get("sign_days")),
             "sends_copies": table["sends_copies"],
         }
+
+    def phone(self) -> dict[str, Any]:
+        table = self.get("phone", dict)
+        self.only("phone", table, {"lock_minutes"})
+        minutes = table.get("lock_minutes")
+        if not isinstance(minutes, int) or isinstance(minutes, bool):
+            self.fail("phone.lock_minutes", "must be a whole number of minutes")
+        elif not 0 <= minutes <= DAY_MINUTES:
+            self.fail("phone.lock_minutes", "must be 0 for never, or no longer than a day")
+        return {"lock_minutes": minutes}
 
     def target(self, n: int, calendars: Mapping[str, Any]) -> dict[str, Any]:
         key = f"targets[{n}]"

@@ -53,6 +53,9 @@ class Pad {
       Math.max(1, ...this.#strokes.map((stroke) => stroke.reduce((most, value, index) => (index % 3 === first ? Math.max(most, value) : most), 0)))
     const isEmpty = this.#strokes.length === 0
     this.#scale = isEmpty ? 1 : Math.min(1, width / (reach(0) + MARGIN), height / (reach(1) + MARGIN))
+    // A finger that stays down while the phone turns goes on elsewhere: no line leads there.
+    const isTurned = this.#pointer !== null && this.#canvas.width !== Math.floor(width * devicePixelRatio)
+    if (isTurned && this.#strokes.at(-1)?.length) this.#strokes.push([])
     this.#canvas.width = width * devicePixelRatio
     this.#canvas.height = height * devicePixelRatio
     this.#redraw()
@@ -85,7 +88,14 @@ class Pad {
 
   #end(event) {
     if (event.pointerId !== this.#pointer) return
+    this.interrupt()
+  }
+
+  /** A call came, or the screen went dark: what was drawn counts, and the pen is up. */
+  interrupt() {
+    if (this.#pointer === null) return
     this.#pointer = null
+    this.#strokes = this.#strokes.filter((stroke) => stroke.length)
     this.#keep()
   }
 
@@ -127,6 +137,7 @@ class Pad {
     const at = (index) => [stroke[index * 3], stroke[index * 3 + 1]]
     const middle = (index) => [(at(index)[0] + at(index + 1)[0]) / 2, (at(index)[1] + at(index + 1)[1]) / 2]
     const last = stroke.length / 3 - 1
+    if (last < 0) return
     pen.beginPath()
     pen.moveTo(...(from > 0 ? middle(from) : at(0)))
     for (let index = from + 1; index < last; index += 1) pen.quadraticCurveTo(...at(index), ...middle(index))
@@ -154,6 +165,11 @@ function strokesIn(text) {
     return []
   }
 }
+
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") return
+  for (const canvas of document.querySelectorAll("[data-pad] canvas")) pads.get(canvas)?.interrupt()
+})
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-pad-clear]")

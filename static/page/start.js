@@ -1,12 +1,15 @@
 // Loaded on every engineer's page: the worker, the sync line, and what the page can do by itself.
 //
 // Words to the worker: {type: "sync"}, send and fetch now; {type: "enrol", person, language, before},
-// who is signed in; {type: "take-over"}, to a waiting worker: nothing is half-typed.
+// who is signed in; {type: "take-over"}, to a waiting worker: nothing is half-typed; {type: "used"},
+// somebody touches the phone; {type: "handed", …}, what the customer entered (handed.js).
 // Its words to the page: {type: "changed", visit}; without a visit any may have changed;
-// {type: "standing", person, device, heard_at, high, unsent}, after each sync.
+// {type: "standing", person, device, heard_at, high, unsent}, after each sync; {type: "barred", path}: the
+// phone is locked, and this page must give way to its lock.
 
 import { forgetPhotos, showPhotos } from "./camera.js"
 import "./copy.js"
+import "./handed.js"
 import "./hold.js"
 import { showInstall } from "./install.js"
 import { isHalfTyped, readForms } from "./keep.js"
@@ -20,6 +23,7 @@ import "./share.js"
 import { noteStanding, standingBefore } from "./standing.js"
 
 const EVERY_MS = 60_000
+const USED_MS = 15_000
 const worker = navigator.serviceWorker
 
 /** Whatever just came into the page, by a load or by a swap. */
@@ -32,6 +36,16 @@ function prepare() {
   offerMaps()
   offerRecent()
   drawCodes().catch((error) => console.warn("no QR code:", error.message))
+  if (document.querySelector("[data-forget]")) sessionStorage.clear()
+}
+
+let used_at = 0
+
+/** Typing asks nobody for a page: without a word the phone would lock under somebody's hands. */
+function noteUse() {
+  if (Date.now() - used_at < USED_MS) return
+  used_at = Date.now()
+  worker?.controller?.postMessage({ type: "used" })
 }
 
 function askForSync() {
@@ -90,6 +104,7 @@ async function startWorker() {
   if (!worker) return
   worker.addEventListener("message", ({ data }) => {
     if (data?.type === "standing") noteStanding(data)
+    if (data?.type === "barred") location.replace(data.path)
     if (data?.type === "changed" && concerns(data.visit)) refresh().catch(() => {})
   })
   worker.addEventListener("controllerchange", askForSync)
@@ -124,5 +139,7 @@ document.addEventListener("htmx:after:swap", prepare)
 document.addEventListener("htmx:error", () => showUnreachable(true))
 document.addEventListener("htmx:before:request", () => showUnreachable(false))
 document.addEventListener("visibilitychange", askForSync)
+addEventListener("pageshow", ({ persisted }) => persisted && askForSync())
+for (const touch of ["pointerdown", "keydown"]) document.addEventListener(touch, noteUse, { passive: true })
 startWorker().catch((error) => console.warn("no worker:", error.message))
 keepStorage().catch(() => {})

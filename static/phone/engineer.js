@@ -6,13 +6,17 @@ import { hashOfBytes } from "./digest.js"
 import { day } from "./format.js"
 import { oneByOne, onlyChanged, readHeads, readValue, readWas, timed, writeForm } from "./forms.js"
 import { catalogue, coverage, headers, messages, onPaper } from "./generated.js"
+import { choosePin, handOver, lockOf, readDraft, unlock } from "./lock.js"
 import { missing, othersFirst, WHICH } from "./missing.js"
 import {
   chooseDisplay,
   currentLanguage,
   formPage,
   installPage,
+  lockPage,
   page,
+  pinPage,
+  revokedPage,
   seeOther,
   settingsPage,
   syncPage,
@@ -24,7 +28,7 @@ import { Problem } from "./problem.js"
 import { get, post, put } from "./routes.js"
 import { facts, snapshotText } from "./snapshot.js"
 import { briefly, unsentFile, wholly } from "./standing.js"
-import { keepBlob, readBlob, writeMeta, writeSetting } from "./store.js"
+import { keepBlob, readBlob, readUnsent, writeMeta, writeSetting } from "./store.js"
 import { synchronise } from "./sync.js"
 import { thumbnail } from "./thumbnail.js"
 import { validate } from "./validate.js"
@@ -79,6 +83,47 @@ get("/visits/sync/file", async () => {
   return new Response(stream, { headers: { ...headers, ...type } })
 })
 
+get("/visits/pin", async () => {
+  const person = await currentPerson()
+  return page("engineer/pin.html", pinPage(person, await lockOf(person.id)))
+})
+
+post("/visits/pin", async (_, { request }) => {
+  const person = await currentPerson()
+  const posted = await readForm(request)
+  if (posted.later) {
+    await writeMeta(person.id, { pin_later: true })
+    return seeOther("/visits")
+  }
+  const [current, pin, repeat] = ["current", "pin", "repeat"].map((name) => (posted[name] ?? [""])[0])
+  const finding = await choosePin(person.id, { current, pin, repeat })
+  if (!finding.code) return seeOther("/visits/pin")
+  return page("engineer/pin.html", pinPage(person, await lockOf(person.id), finding), 422)
+})
+
+get("/visits/lock", async (_, { url }) => {
+  const person = await currentPerson()
+  const lock = await lockOf(person.id)
+  const back = localPath(url.searchParams.get("back") ?? "")
+  if (!lock.is_idle && !lock.visit) return seeOther(back)
+  return page("engineer/lock.html", lockPage(person, lock, back))
+})
+
+post("/visits/lock", async (_, { request, url }) => {
+  const person = await currentPerson()
+  const posted = await readForm(request)
+  const back = localPath(url.searchParams.get("back") ?? "")
+  const told = await unlock(person.id, (posted.pin ?? [""])[0])
+  if (!told.code) return seeOther(told.visit ? `/visits/${told.visit}` : back)
+  return page("engineer/lock.html", lockPage(person, await lockOf(person.id), back, told), 422)
+})
+
+get("/visits/revoked", async () => {
+  const person = await currentPerson()
+  const { operations, photos } = await readUnsent(person.id)
+  return page("engineer/revoked.html", revokedPage(person, operations.length, photos.length))
+})
+
 get("/visits/install", async () => {
   const person = await currentPerson()
   const states = await allVisits(person)
@@ -104,7 +149,12 @@ get("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { url }) => {
   if (await isOpened(person, visit_id, kind)) return seeOther(`/visits/${visit_id}`)
   const state = await stateFor(person, visit_id, kind)
   const was = shownFirst(kind, state, url.searchParams)
-  const form = writeForm(fieldsOf(kind, state, url.searchParams), was, offsetsOf(state))
+  let form = writeForm(fieldsOf(kind, state, url.searchParams), was, offsetsOf(state))
+  if (kind.policy === "sign" && !missing(state, await policyOf(person)).length) {
+    await handOver(person.id, visit_id)
+    const shown = { seen: await seenOf(state), signed: String(state.signatures.length) }
+    form = { ...form, ...known(kind, await readDraft(person.id, visit_id, shown)) }
+  }
   return editPage(person, state, kind, url.searchParams, form, was, [])
 })
 
@@ -152,8 +202,8 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
     await perform(person, kind, visit_id, one, heads, opened)
   }
   if (retake) await perform(person, catalogue.void, visit_id, retake, {})
-  // The customer still holds the phone: the page that is left by a hold comes again, with thanks.
-  return seeOther(`/visits/${visit_id}${kind.policy === "sign" ? `/${noun}` : ""}`)
+  // The customer still holds the phone: the page that its owner leaves comes again, with thanks.
+  return seeOther(`/visits/${visit_id}${isInHand(kind, about) ? "/signatures" : ""}`)
 })
 
 put("/visits/<visit_id>/photos/<sha256>", async ({ visit_id, sha256: name }, { request }) => {
@@ -226,8 +276,19 @@ function kindOf(noun) {
 function entryOf(state, about) {
   const id = about.get("entry")
   const entry = [...state.entries, ...state.signatures].find((each) => each.id === id)
-  if (!entry) throw new Problem("entry.not-found")
+  if (!entry || isCustomers(entry)) throw new Problem("entry.not-found")
   return entry
+}
+
+/** Whether it is the customer's own word: nobody else takes it back. */
+function isCustomers({ kind }) {
+  return catalogue[kind]?.roles.includes("customer") ?? false
+}
+
+/** The texts of a draft that are fields of `kind`. */
+function known(kind, texts) {
+  const names = kind.fields.map(({ name }) => name)
+  return Object.fromEntries(Object.entries(texts).filter(([name]) => names.includes(name)))
 }
 
 /** The fields the form asks for; a correction asks for those of its entry, unless it was signed. */
@@ -300,12 +361,24 @@ async function editPage(person, state, kind, about, form, was, findings, status 
     entry,
     seen: kind.policy === "sign" ? await seenOf(state) : "",
     agreed: kind.name === "consent" ? agreed(state, form.quote) : "",
-    lang: isForCustomer(kind) ? customersLanguage(state) : "",
+    lang: isForCustomer(kind) || isInHand(kind, about) ? customersLanguage(state) : "",
+    has_pin: (await lockOf(person.id)).has_pin,
   }
   const policy = await policyOf(person)
   const args = formPage(person, state, policy, kind, form, findings, more)
-  const template = kind.policy === "sign" ? "engineer/signature.html" : "engineer/form.html"
-  return page(template, args, status)
+  return page(templateOf(kind, about), args, status)
+}
+
+/** The signature's page, another one of the hand-over, or the engineer's own form. */
+function templateOf(kind, about) {
+  if (kind.policy === "sign") return "engineer/signature.html"
+  return isInHand(kind, about) ? "engineer/handed.html" : "engineer/form.html"
+}
+
+/** Whether the customer fills it in during the hand-over; a refusal may be the engineer's word too. */
+function isInHand(kind, about) {
+  const isRefusing = kind.name === "refusal" && about.get("by") === "customer"
+  return kind.policy === "sign" || kind.name === "rating" || isRefusing
 }
 
 /** Whether the phone is handed to the customer for it. */

@@ -9,6 +9,8 @@ import { canonical } from "./canonical.js"
 import { changes } from "./changed.js"
 import { minutes as minutesBetween } from "./format.js"
 
+/** Who saw somebody agree who cannot draw. */
+const WITNESS = ["witness_name", "witness_role"]
 const NOT_FROM_FIELD = ["remark", "signature-request", "rating", "question"] // no work on site
 const NO_WORK = ["proposal", "opening", ...NOT_FROM_FIELD] // no work on a cancelled visit
 const LAST_SECOND = 253_370_764_799 // 9998-12-31T23:59:59Z, the last that format.js can show
@@ -79,6 +81,9 @@ function apply(state, operation, catalogue, sent) {
     const { name, role, opinion, strokes, token, digest, language } = operation.value
     const value = { name, role, opinion, strokes, token, digest, language }
     for (const key of Object.keys(value)) value[key] ??= null
+    for (const key of WITNESS) {
+      if (Object.hasOwn(operation.value, key)) value[key] = operation.value[key]
+    }
     const named = isRecord(operation.value.frontier) ? operation.value.frontier.operations : []
     const frontier = Array.isArray(named) ? named.filter(isText).sort(compare) : []
     return insert(state.signatures, { ...entry, value, frontier, verdict: "pending" })

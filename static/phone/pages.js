@@ -17,6 +17,10 @@ const STATUSES = [
 ]
 const FILTERS = { clock, count, day, duration, local_input: localInput, moment, money, span, when }
 
+/** The sync line of a page that has none. */
+const NOTHING = { items: 0, arrived: 0, photos: 0, paused: "", removed: "" }
+const NO_FINDING = { field: "", code: "", seconds: "" }
+
 /** Arguments of `engineer/visits.html`; `query` is what the address asks for. */
 export function visitsPage(person, states, policy, today, query, phone) {
   const oneOf = (text, known) => (known.includes(text) ? text : "")
@@ -81,8 +85,22 @@ export function formPage(person, state, policy, kind, form, findings, more) {
 }
 
 export function problemPage(person, code) {
-  const sync = { items: 0, arrived: 0, photos: 0, paused: "", removed: "" }
-  return { path: "/visits", person, code, sync }
+  return { path: "/visits", person, code, sync: NOTHING }
+}
+
+/** Arguments of `engineer/pin.html`; `lock` is what `lock.js` says of this phone. */
+export function pinPage(person, lock, finding = NO_FINDING) {
+  return { path: "/visits/pin", person, sync: NOTHING, lock, finding }
+}
+
+/** Arguments of `engineer/lock.html`; `back` is where the reader wanted to go. */
+export function lockPage(person, lock, back, finding = NO_FINDING) {
+  return { path: "/visits/lock", person, sync: NOTHING, lock, back, finding }
+}
+
+/** Arguments of `engineer/revoked.html`: how much waits to be sent. */
+export function revokedPage(person, items, photos) {
+  return { path: "/visits/revoked", person, sync: NOTHING, items, photos }
 }
 
 function frame(path, person, policy, sync) {

@@ -1,5 +1,6 @@
 // @ts-check
 /** What stands on this phone: unsent work in words, storage, and what the office last said. */
+import { lockOf } from "./lock.js"
 import { hashed } from "./perform.js"
 import { readBlob, readMeta, readOutbox, readPeople, readUnsent, readVisits } from "./store.js"
 
@@ -16,16 +17,18 @@ const LISTED = 30
  * @param {any[]} offsets the organisation's
  */
 export async function briefly(person, offsets) {
-  const [{ operations, photos }, paused, emptied] = await Promise.all([
+  const [{ operations, photos }, paused, emptied, lock] = await Promise.all([
     readUnsent(person.id),
     readMeta(person.id, "paused"),
     readMeta(person.id, "emptied"),
+    lockOf(person.id),
   ])
   return {
     offsets,
     items: operations.length,
     photos: photos.length,
     paused: paused ?? "",
+    lock,
     emptied: emptied ? { heard_at: text(emptied.heard_at), unsent: emptied.unsent ?? 0 } : null,
   }
 }

@@ -120,6 +120,15 @@ export function writeSetting(key, value) {
   return use(PHONE, (db) => db.put("settings", value, key))
 }
 
+/** Write several settings in one transaction: whoever reads afterwards sees all of them. */
+export function writeSettings(settings) {
+  return use(PHONE, async (db) => {
+    const tx = db.transaction("settings", "readwrite", STRICT)
+    for (const [key, value] of Object.entries(settings)) tx.store.put(value, key)
+    await tx.done
+  })
+}
+
 /** Everybody who signed in on this phone, `[{id, name}]`: each has a database of his own. */
 export async function readPeople() {
   return (await readSetting("people")) ?? []
@@ -141,6 +150,15 @@ export function rememberPerson({ id, name }) {
 /** What is noted for a person: device, credential, epoch, cursor, skew, policy… */
 export function readMeta(person, key) {
   return use(of(person), (db) => db.get("meta", key))
+}
+
+/** Several of them at one time, by name. */
+export function readNotes(person, keys) {
+  return use(of(person), async (db) => {
+    const { store } = db.transaction("meta")
+    const found = await Promise.all(keys.map((key) => store.get(key)))
+    return Object.fromEntries(keys.map((key, index) => [key, found[index]]))
+  })
 }
 
 /** Write several notes in one transaction. */
@@ -198,7 +216,8 @@ export function startDevice(person, { device, credential, epoch, skew }) {
     )
     const devices = [...(earlier ?? [last].filter(Boolean)), device]
     // A known epoch stays: when it has changed, the next answer makes everything go again.
-    const notes = { device, credential, devices, skew, counter: 0, epoch: known ?? epoch, paused: "" }
+    const notes = { device, credential, devices, skew, counter: 0, epoch: known ?? epoch }
+    Object.assign(notes, { paused: "", wiped: null })
     for (const [key, value] of Object.entries(notes)) tx.store.put(value, key)
     await tx.done
   })
@@ -313,6 +332,38 @@ export function tidy(person, open) {
       const isDone = state === "settled" || (state === "held" && !stays.has(visit))
       if (isDone && (at ?? 0) < here.now - KEEP_MS) tx.objectStore("outbox").delete(id)
     }
+    await tx.done
+  })
+}
+
+/** Of what is noted for a person, all that a revoked phone still needs to send its rest. */
+const NEEDED = ["counter", "device", "devices", "epoch", "heard_at", "paused", "pin", "reached",
+  "server_now", "skew", "tried_at", "tries"]
+
+/**
+ * The office revoked this phone: nothing stays but what it has not confirmed, and what is needed to
+ * send that. Done again after every further answer, so that what was sent meanwhile goes too.
+ */
+export function wipe(person) {
+  return use(of(person), async (db) => {
+    const tx = db.transaction(["visits", "outbox", "blobs", "meta"], "readwrite", STRICT)
+    const [outbox, blobs, meta] = ["outbox", "blobs", "meta"].map((name) => tx.objectStore(name))
+    const { operations, photos, now } = await contentsOf(tx)
+    const [credential, names, keys] = await Promise.all([
+      meta.get("credential"),
+      blobs.getAllKeys(),
+      meta.getAllKeys(),
+    ])
+    const unsent = Object.fromEntries(Object.entries(photos).filter(([, { sent }]) => !sent))
+    tx.objectStore("visits").clear()
+    for (const { id, state } of operations) if (state !== "unsent") outbox.delete(id)
+    for (const name of names) if (!Object.hasOwn(unsent, name)) blobs.delete(name)
+    for (const key of keys) if (!NEEDED.includes(key)) meta.delete(key)
+    meta.put({ at: now }, "wiped")
+    meta.put(unsent, PHOTOS)
+    // Without anything to send the credential opens nothing that is still wanted.
+    const isWaiting = operations.some(({ state }) => state === "unsent") || Object.keys(unsent).length
+    if (isWaiting) meta.put(credential, "credential")
     await tx.done
   })
 }

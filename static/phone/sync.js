@@ -8,6 +8,7 @@
  */
 import { sha256 } from "./canonical.js"
 import { mediaType, protocol } from "./generated.js"
+import { noteForgotten, openByPassword } from "./lock.js"
 import { hashed } from "./perform.js"
 import { Problem } from "./problem.js"
 import {
@@ -17,6 +18,7 @@ import {
   markBlobSent,
   readBlob,
   readMeta,
+  readNotes,
   readOutbox,
   readPeople,
   readSetting,
@@ -28,11 +30,14 @@ import {
   tidy,
   UNHEARD_OF,
   unsendAll,
+  wipe,
   writeMeta,
   writeSetting,
+  writeSettings,
 } from "./store.js"
 
 const BATCH = 100
+const HOUR_MS = 60 * 60 * 1000
 const PIECE_BYTES = 512 * 1024
 /** The server knows this phone no longer: after the next sign-in it is enrolled as a new one. */
 const DEVICE_ENDED = { "access.revoked": "revoked", "access.missing-device": "unknown" }
@@ -49,9 +54,11 @@ class NoAnswer extends Error {
    * @param {number} status
    * @param {string} code
    * @param {boolean} isOurs whether the server itself said so
+   * @param {string} device the phone it speaks of, where it says so
    */
-  constructor(status, code, isOurs = false) {
+  constructor(status, code, isOurs = false, device = "") {
     super(`${status} ${code}`)
+    this.device = device
     this.status = status
     this.code = code
     this.isOurs = isOurs
@@ -67,13 +74,15 @@ class NoAnswer extends Error {
  */
 export async function enrol(person, language, { before, isFresh } = {}) {
   if (await readSetting("signing_out")) throw new Problem("access.sign-in")
-  if (!(await readMeta(person.id, "credential"))) {
+  const { credential, wiped, device } = await readNotes(person.id, ["credential", "wiped", "device"])
+  if (wiped) await newDevice(person, { replaces: device, reason: "revoked" })
+  else if (!credential) {
     const about = before?.device ? { replaces: before.device, reason: "evicted" } : {}
     const { emptied } = await newDevice(person, about)
     if (before?.device || emptied) await writeMeta(person.id, { emptied: lost(before, emptied) })
   }
-  await writeSetting("language", language)
-  await writeSetting("person", person)
+  if (isFresh) await openByPassword(person.id)
+  await writeSettings({ language, person })
   await rememberPerson(person)
   await synchronise({ isPatient: true })
   const ended = DEVICE_ENDED[await readMeta(person.id, "paused")]
@@ -101,8 +110,11 @@ async function newDevice(person, about) {
 
 /** Nobody is signed in on this phone any more. What is not sent stays, under its owner's name. */
 export async function lock() {
-  await writeSetting("signing_out", true)
-  await writeSetting("person", null)
+  const [person] = await Promise.all([
+    readSetting("person"),
+    writeSettings({ signing_out: true, person: null }),
+  ])
+  if (person) await noteForgotten(person.id)
 }
 
 /**
@@ -133,7 +145,7 @@ export async function synchronise({ open = new Set(), isPatient = false, tell = 
       const isCurrent = person.id === current?.id
       const changed = await exchange(person, isCurrent, isCurrent ? tell : () => {})
       await tidy(person.id, isCurrent ? open : new Set())
-      if (isCurrent) await layBallast(person.id)
+      if (isCurrent && !(await readMeta(person.id, "wiped"))) await layBallast(person.id)
       any ||= changed
     }
     return any
@@ -142,13 +154,21 @@ export async function synchronise({ open = new Set(), isPatient = false, tell = 
 
 /** One person's turn: his push, and when he is the one signed in all the rest of it. */
 async function exchange(person, isCurrent, tell) {
-  const before = (await readMeta(person.id, "paused")) ?? ""
+  const { paused: last, wiped, credential, device } = await readNotes(person.id, [
+    "paused",
+    "wiped",
+    "credential",
+    "device",
+  ])
+  if (wiped && !credential) return false // nothing is left to be sent
+  const before = last ?? ""
   const notes = { tried_at: Date.now(), reached: true }
-  let [changed, paused] = [false, ""]
+  let [changed, paused, isRevoked] = [false, "", false]
   try {
-    for (const step of isCurrent ? [push, pull, pushBlobs] : [push, pushBlobs]) {
+    for (const step of isCurrent ? [push, pull, pushBlobs] : [push, pushBlobs, askStanding]) {
       const told = await attempt(step, person, tell)
       changed ||= told.changed
+      isRevoked ||= told.code === "access.revoked" && told.device === device
       paused = graver(paused, told.code)
       if (step === pushBlobs && told.changed && isCurrent) await attempt(pull, person)
     }
@@ -161,6 +181,8 @@ async function exchange(person, isCurrent, tell) {
   // Nothing was learned while nobody was reached; of somebody else nothing was asked.
   const isKnown = paused || (notes.reached && isCurrent)
   await writeMeta(person.id, { ...notes, ...(isKnown && { paused }) })
+  // Only our own server's word about this very phone: nobody else can make it forget anything.
+  if (isRevoked) await wipe(person.id)
   return changed || (isCurrent && Boolean(isKnown) && paused !== before)
 }
 
@@ -173,10 +195,10 @@ function graver(one, other) {
 /** One step; what the server itself refuses of it does not hold up the next. */
 async function attempt(step, person, tell) {
   try {
-    return { changed: await step(person, tell), code: "" }
+    return { changed: await step(person, tell), code: "", device: "" }
   } catch (error) {
     if (!(error instanceof NoAnswer) || !(error.isOurs || isAbout(error))) throw error
-    return { changed: true, code: error.code }
+    return { changed: true, code: error.code, device: error.isOurs ? error.device : "" }
   }
 }
 
@@ -347,6 +369,27 @@ async function pull(person) {
   }
 }
 
+/**
+ * Who is signed out is told nothing new, only whether his phone was revoked: what lies here of him is
+ * to go then too. Asked once an hour.
+ */
+async function askStanding(person) {
+  const { cursor, asked_at, server_now } = await readNotes(person.id, [
+    "cursor",
+    "asked_at",
+    "server_now",
+  ])
+  const since = Date.now() - (asked_at ?? 0)
+  if (!server_now || (since >= 0 && since < HOUR_MS)) return false
+  try {
+    await send(person, "/sync/pull", { cursor, ...(await standingOf(person)) })
+  } catch (error) {
+    if (!(error instanceof NoAnswer) || error.code !== "access.sign-in") throw error
+  }
+  await writeMeta(person.id, { asked_at: Date.now() })
+  return false
+}
+
 /** The visits in the person's scope: without those that only wait to be sent, first or last. */
 async function readActive(person) {
   return (await readVisits(person.id)).filter((row) => !row.removed && row.rev !== UNHEARD_OF)
@@ -387,6 +430,6 @@ async function answer(response) {
     throw new NoNetwork(error.message) // broken off in the middle
   }
   if (body?.protocol !== protocol) throw new NoAnswer(response.status, "answer.protocol")
-  if (!response.ok) throw new NoAnswer(response.status, body.problem, true)
+  if (!response.ok) throw new NoAnswer(response.status, body.problem, true, body.args?.device)
   return body
 }

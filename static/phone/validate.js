@@ -9,6 +9,8 @@
 /* eslint-disable no-control-regex */
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]/
 const LINE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/
+/** What either language takes for a space. */
+const BLANK = /[\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]/g
 const SERIAL = /^[A-Za-z0-9][A-Za-z0-9 ./_-]*$/
 const MOMENT = /^(?!9999)(19[7-9]\d|[2-9]\d{3})-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$/
 const PERSON = /^[0-9A-Za-z-]{1,36}$/
@@ -25,10 +27,22 @@ const HASH = /^[0-9a-f]{64}$/
 export function validate(fields, value, choices, coverage) {
   const found = []
   for (const field of fields) {
-    const finding = findingOf(field, own(value, field.name), choices, coverage)
+    const isRequired = mustBeFilled(field, value)
+    const finding = findingOf(field, isRequired, own(value, field.name), choices, coverage)
     if (finding) found.push({ field: field.name, code: finding[0], detail: finding[1] })
   }
   return found
+}
+
+/** Whether a field must be filled in, others being as they are. */
+function mustBeFilled(field, value) {
+  if (field.required) return isEmpty(own(value, field.unless || ""))
+  return !isEmpty(own(value, field.beside || ""))
+}
+
+function isEmpty(value) {
+  if (typeof value === "string") return !value.replace(BLANK, "")
+  return value === undefined || value === null || (Array.isArray(value) && !value.length)
 }
 
 /** Where the runs of a coverage begin and end, made when it is first asked. */
@@ -55,10 +69,10 @@ export function isPrintable(character, coverage) {
   return low % 2 === 1 // behind the start of a run and before its end
 }
 
-function findingOf(field, value, choices, coverage) {
-  const isEmpty = value === undefined || value === null || value === ""
-  if (isEmpty || (Array.isArray(value) && value.length === 0)) {
-    if (!field.required) return null
+function findingOf(field, isRequired, value, choices, coverage) {
+  const isNothing = value === undefined || value === null || value === ""
+  if (isNothing || (Array.isArray(value) && value.length === 0)) {
+    if (!isRequired) return null
     return field.type === "strokes" ? ["field.not-strokes", ""] : ["field.missing", ""]
   }
   if (field.type === "position") return isPosition(value) ? null : ["field.not-a-position", ""]
@@ -79,10 +93,10 @@ function findingOf(field, value, choices, coverage) {
     return fits ? null : [field.type === "count" ? "field.not-a-count" : "field.not-an-amount", ""]
   }
   if (typeof value !== "string") return ["field.wrong-type", ""]
-  return textFinding(field, value, choices, coverage)
+  return textFinding(field, isRequired, value, choices, coverage)
 }
 
-function textFinding(field, value, choices, coverage) {
+function textFinding(field, isRequired, value, choices, coverage) {
   const type = field.type
   if (type === "choice") {
     const keys = own(choices, field.choices) ?? []
@@ -93,7 +107,7 @@ function textFinding(field, value, choices, coverage) {
   const characters = [...value]
   if (characters.length > field.limit) return ["field.too-long", String(field.limit)]
   if ((type === "paragraph" ? CONTROL : LINE).test(value)) return ["field.control-characters", ""]
-  if (!value.trim()) return field.required ? ["field.missing", ""] : null
+  if (!value.trim()) return isRequired ? ["field.missing", ""] : null
   if (type === "serial" && !SERIAL.test(value)) return ["field.not-a-serial", ""]
   const strange = characters.find((each) => !"\n\t ".includes(each) && !isPrintable(each, coverage))
   return strange === undefined ? null : ["field.glyph", strange]

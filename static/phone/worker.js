@@ -3,7 +3,8 @@
 import "./engineer.js"
 import { shell } from "./generated.js"
 import { dropOldLater, fetchLater, fromLater, isLater } from "./later.js"
-import { page, problemPage } from "./pages.js"
+import { barrier, keepDraft, noteUse } from "./lock.js"
+import { page, problemPage, seeOther } from "./pages.js"
 import { Problem } from "./problem.js"
 import { match } from "./routes.js"
 import { readSetting } from "./store.js"
@@ -36,13 +37,15 @@ worker.addEventListener("fetch", (event) => {
   else if (shell.includes(url.pathname)) event.respondWith(fromShell(event.request))
   else if (isLater(url.pathname)) event.respondWith(fromLater(url.pathname))
   else if (DOORS.includes(url.pathname) && event.request.method === "GET") {
-    event.respondWith(throughDoor(event.request))
+    event.respondWith(unlessBarred(event.request, url))
     event.waitUntil(syncAndTell()) // nobody is signed in, and work may still be locked here
   }
 })
 
 worker.addEventListener("message", (event) => {
   const { type, person, language, ...told } = event.data ?? {}
+  if (type === "used") event.waitUntil(noteUse())
+  if (type === "handed") event.waitUntil(keepDraft(told))
   if (type === "sync") event.waitUntil(syncAndTell().then(fetchLater))
   if (type === "take-over") event.waitUntil(worker.skipWaiting())
   if (type === "enrol") event.waitUntil(enrolAndTell(event, person, language, told))
@@ -54,12 +57,26 @@ worker.addEventListener("sync", (event) => event.waitUntil(syncAndTell()))
 async function answer(route, event, url) {
   const { request } = event
   try {
+    const instead = await barrier(request, url)
+    if (instead) return seeOther(instead)
+    if (isTouch(request)) event.waitUntil(noteUse())
     const response = await route.handler(route.names, { request, url })
     if (!["GET", "HEAD"].includes(request.method)) event.waitUntil(syncSoon())
     return response
   } catch (error) {
     return failed(error, request)
   }
+}
+
+/** Whether a person caused it: pages also ask by themselves. */
+function isTouch(request) {
+  return request.mode === "navigate" || request.method !== "GET" || request.headers.has("HX-Request")
+}
+
+/** A door leads round no lock. */
+async function unlessBarred(request, url) {
+  const instead = await barrier(request, url).catch(() => "")
+  return instead ? seeOther(instead) : throughDoor(request)
 }
 
 /** Without an answer of its own the phone asks the network, for reading only. */
@@ -117,6 +134,7 @@ async function enrolAndTell(event, person, language, known) {
 
 async function syncAndTell() {
   const clients = await worker.clients.matchAll()
+  await turnAway(clients)
   const tell = () => clients.forEach((client) => client.postMessage({ type: "changed" }))
   const changed = await synchronise({ open: visitsOf(clients), tell })
   const standing = await standingHere()
@@ -124,7 +142,9 @@ async function syncAndTell() {
   for (const client of clients) {
     if (standing) client.postMessage({ type: "standing", ...standing })
   }
-  if (changed) tell()
+  if (!changed) return
+  tell()
+  await turnAway(clients)
 }
 
 /** How much is still to be sent, as a number on the app's icon where the platform shows one. */
@@ -133,6 +153,16 @@ async function showOnIcon(count) {
     await worker.navigator.setAppBadge?.(count) // zero takes it away
   } catch (error) {
     console.warn("no number on the icon:", error.message)
+  }
+}
+
+/** A page that stands open while its phone is locked has to go too. */
+async function turnAway(clients) {
+  for (const client of clients) {
+    const url = new URL(client.url)
+    if (!match("GET", url.pathname)) continue
+    const path = await barrier({ method: "GET" }, url)
+    if (path) client.postMessage({ type: "barred", path })
   }
 }
 

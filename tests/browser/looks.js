@@ -69,6 +69,7 @@
     const node = walker.currentNode
     const parent = node.parentElement
     if (!node.data.trim() || ["SCRIPT", "STYLE", "OPTION", "TEXTAREA"].includes(parent.tagName) || !visible(parent)) continue
+    if (parent.closest(".unseen")) continue // read aloud only
     const range = document.createRange()
     range.selectNodeContents(node)
     const boxes = [...range.getClientRects()].filter((box) => box.width > 1 && box.height > 1 && isShown(box, parent))
@@ -78,7 +79,7 @@
   // nothing is cut off
   for (const element of new Set(texts.map(({ parent }) => parent))) {
     const style = getComputedStyle(element)
-    if (style.display === "inline") continue
+    if (style.display === "inline" || element.closest(".unseen")) continue
     if (element.scrollWidth > element.clientWidth + 1) said.push(`${name(element)} is wider than its box`)
     if (style.overflowY === "hidden" && element.scrollHeight > element.clientHeight + 1 && style.webkitLineClamp === "none") said.push(`${name(element)} is cut off below`)
   }

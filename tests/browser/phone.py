@@ -38,6 +38,19 @@ _OUTBOX = """async (name) => {
   return rows
 }"""
 
+NOTE = """async ([name, notes]) => {
+  const db = await new Promise((resolve) => {
+    const asked = indexedDB.open(name)
+    asked.onsuccess = () => resolve(asked.result)
+  })
+  await new Promise((resolve) => {
+    const tx = db.transaction("meta", "readwrite")
+    tx.oncomplete = resolve
+    for (const [key, value] of Object.entries(notes)) tx.objectStore("meta").put(value, key)
+  })
+  db.close()
+}"""
+
 
 INSTALL_SHOWN = "try { localStorage.setItem('install shown', '1') } catch {}"
 """Run in every page: this browser was shown how to install, and goes straight to the list."""
@@ -167,6 +180,12 @@ class Phone:
             name = f"fieldapp-{self.server.person(account).id}"
         rows: list[dict[str, Any]] = self.page.evaluate(_OUTBOX, name)
         return sorted(rows, key=lambda row: row["n"])
+
+    def note(self, account: str, **notes: Any) -> None:
+        """Let the phone remember of somebody what time would have brought about."""
+        with self.server.office():
+            name = f"fieldapp-{self.server.person(account).id}"
+        self.page.evaluate(NOTE, [name, notes])
 
     def sync_now(self) -> None:
         """Send and fetch as the button of the sync page does, then look at what came of it."""

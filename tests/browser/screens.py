@@ -29,7 +29,7 @@ from phone import OPENING, Phone, draw_on
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from server import Server
 from sqlalchemy import func, select
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from fieldapp import reports
 from fieldapp.authority import prepare
@@ -123,6 +123,7 @@ class Walk:
     def _work(self, phone: Phone) -> Walked:
         page, visits = phone.page, self.day.visits
         yield "list", page
+        yield from self._pin(phone)
         phone.open("/visits?q=WAH&show=finish")
         yield "list-found", page
         phone.open("/visits?q=nowhere&state=accepted")
@@ -172,7 +173,12 @@ class Walk:
             phone.open(f"/visits/{visits[name]}/signatures")
             yield f"handover-{name}", page
         self._save_empty(page)
+        page.locator("details.witness").evaluate("(element) => { element.open = true }")
         yield "handover-refused", page
+        phone.open(f"/visits/{visits['ready']}/refusals?by=customer")
+        yield "handover-disagree", page
+        self._save_empty(page)
+        yield "handover-disagree-refused", page
         phone.open("/visits/sync")
         yield "sync", page
         phone.open("/visits/settings")
@@ -289,6 +295,38 @@ class Walk:
             chen, engineer = self.server.person(DISPATCHER), self.server.person(account)
             with unit(chen.org_id, datetime.now(UTC)) as office:
                 office.perform("assignment", visit, chen, {"engineer": engineer.id})
+
+    def _pin(self, phone: Phone) -> Walked:
+        """The PIN chosen, the phone locked by it, and handed over; then as without one."""
+        page, visit = phone.page, self.day.visits["ready"]
+        phone.open("/visits/pin")
+        yield "pin", page
+        page.fill("#pin", "12")
+        page.click("button.save")
+        expect(page.locator(".finding")).to_be_visible()
+        yield "pin-refused", page
+        for name in ("pin", "repeat"):
+            page.fill(f"#{name}", "2580")
+        page.click("button.save")
+        expect(page.locator("#has-pin")).to_be_visible()
+        yield "pin-chosen", page
+        phone.open(f"/visits/{visit}/signatures")
+        yield "handover-locked", page
+        page.click(".leave")
+        expect(page.locator(".lock")).to_be_visible()
+        yield "handover-lock", page
+        phone.note("liqiang", used_at=0)
+        page.goto(f"{self.server.url}/visits")
+        yield "lock", page
+        page.fill("#pin", "1")
+        page.click("button.save")
+        expect(page.locator(".finding")).to_be_visible()
+        yield "lock-refused", page
+        phone.note("liqiang", wiped={"at": 1}, handover=None)
+        page.goto(f"{self.server.url}/visits/revoked")
+        yield "revoked", page
+        phone.note("liqiang", wiped=None, pin=None, pin_later=True)
+        phone.open("/visits")
 
     def _verify(self) -> Walked:
         with self.server.office():
@@ -487,6 +525,11 @@ class Walk:
         expect(page.locator(".finding").first).to_be_visible()
 
 
+class _Quiet(WSGIRequestHandler):
+    def log(self, *_: Any) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def trust_page() -> Iterator[str]:
     """Where the page that offers a machine's root certificate is, meanwhile."""
@@ -494,7 +537,7 @@ def trust_page() -> Iterator[str]:
         address = [IPv4Address("192.168.1.20")]
         authority = prepare(Path(folder), address, ["depot"], datetime.now(UTC))
     app = create_trust_page(authority, "https://192.168.1.20:8000")
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/"

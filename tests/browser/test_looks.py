@@ -20,8 +20,12 @@ from werkzeug.exceptions import HTTPException
 
 LOOKS = (Path(__file__).parent / "looks.js").read_text(encoding="utf-8")
 CONTACTS = dict.fromkeys(
-    ("handover-missing", "handover-thanks", "form-consents", "form-consents-refused"), "zh-CN"
-) | dict.fromkeys(("handover-ready", "handover-long", "handover-refused"), "en")
+    ("handover-missing", "handover-thanks", "form-consents", "form-consents-refused",
+     "form-ratings", "form-ratings-refused"), "zh-CN"
+) | dict.fromkeys(
+    ("handover-ready", "handover-long", "handover-refused", "handover-locked", "handover-disagree",
+     "handover-disagree-refused"), "en"
+)  # fmt: skip
 """Screens that speak the contact's language, whoever holds the phone."""
 
 

@@ -283,7 +283,7 @@ def requests_of(state: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, lis
         path = f"/visits/{NEW if kind['name'] == OPENING else visit}/{kind['noun']}"
         queries = {"step": ("?list=conduct", "?list=closing", "?list=<x>", ""),
                    "photo": ("", *(f"?entry={photo}" for photo in photos)),
-                   "void": (f"?entry={about}",), "correction": (f"?entry={about}",)}  # fmt: skip
+                   "refusal": ("", "?by=customer"), "void": (f"?entry={about}",), "correction": (f"?entry={about}",)}  # fmt: skip
         for query in queries.get(kind["name"], ("",)):
             if kind["policy"] in ("void", "correction") and not about:
                 continue
@@ -361,7 +361,7 @@ def phone_page(chromium: Browser, static_url: str, phone_script: str) -> Iterato
     page.evaluate(
         """async ([person, policy]) => {
           await phone.writeSetting("person", person)
-          await phone.writeMeta(person.id, {policy, device: "d"})
+          await phone.writeMeta(person.id, {policy, device: "d", pin_later: true})
         }""",
         [ERIN, load_policy("alarm").data],
     )
@@ -532,6 +532,8 @@ def on_this_phone(text: str, count: int) -> dict[str, Any]:
         "operations": items[:count], "pictures": [{"visit": "v", "customer": text, "count": count}],
         "heard_at": "2026-03-10T02:57:00Z" if count else "", "tried_at": "", "is_reached": count > 1,
         "others": [{"name": text, "items": count, "photos": 1}],
+        "lock": {"has_pin": count > 1, "asks": not count, "is_idle": count > 1, "visit": text,
+                 "minutes": count},
         "storage": {"used": 1, "free": 2000, "is_persistent": count > 1} if count else None,
     }  # fmt: skip
 
@@ -550,7 +552,21 @@ def test_both_sides_would_say_the_same_of_a_phone(language: str, phone_page: Pag
             arguments |= {"phone": phone}
             arguments["sync"] |= {"paused": paused}
             listed |= {"phone": phone}
-            for template, given in (("sync", arguments), ("visits", listed)):
+            own = {"path": "/visits", "person": ERIN, "sync": arguments["sync"]}
+            finding = {"field": "pin", "code": "pin.wait" if paused else "", "seconds": "9"}
+            locked = own | {
+                "lock": phone and phone["lock"],
+                "finding": finding,
+                "back": "/visits?<b>",
+            }
+            revoked = own | {"items": phone["items"] if phone else 0, "photos": 0}
+            for template, given in (
+                ("sync", arguments),
+                ("visits", listed),
+                ("pin", locked),
+                *([("lock", locked)] if phone else []),
+                ("revoked", revoked),
+            ):
                 with flask.app.test_request_context("/visits", headers=headers):
                     answer = pages.shared_page(f"engineer/{template}.html", given)
                 html = answer.get_data(as_text=True)
@@ -568,6 +584,7 @@ def test_after_the_sync_worker_and_server_answer_alike(
     day = Day(server)
     phone = Phone(chromium, server)
     phone.sign_in("liqiang")
+    phone.page.click("#asks-pin button")
     if language == "en":
         phone.page.click(".language button")
         phone.sees("Today")

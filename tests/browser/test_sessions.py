@@ -34,9 +34,11 @@ def test_a_revoked_phone_is_told_and_what_it_holds_is_kept_with_a_flag(
     with server.office():
         db.session.scalars(select(Device)).one().revoked_at = datetime.now(UTC)
         db.session.commit()
-    phone.record(visit, "notes", text="最后一条记录")
-    phone.waits_for_sync("1/1")
-    phone.sees("公司已停用此手机")
+    phone.page.goto(f"{server.url}/visits/{visit}/notes")
+    phone.page.fill("[name=text]", "最后一条记录")
+    phone.page.click("form.entry-form button.save")
+    phone.page.wait_for_url("**/visits/revoked")
+    phone.sees("没有待上传的内容")
     with server.office():
         flags = db.session.get_one(Visit, visit).state["flags"]
         assert [flag["code"] for flag in flags] == ["device.revoked"]

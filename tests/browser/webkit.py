@@ -89,9 +89,11 @@ class WebKitPhone:
         self.find("#password").send_keys(self.server.accounts[account].password)
         self.press("main button")
         self.arrives("/visits/install")
+        until(self.is_controlled, "a worker in control")
+        opened = "return document.querySelectorAll('details[open]').length"
+        until(lambda: self.browser.execute_script(opened) == 1, "the way of this browser")
         self.press(".save-bar a")
         self.arrives("/visits")
-        until(self.is_controlled, "a worker in control")
 
     def is_controlled(self) -> bool:
         """Whether the phone itself answers."""

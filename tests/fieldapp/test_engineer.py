@@ -99,7 +99,8 @@ def client(client_of, erin):
 
 def test_every_kind_of_the_engineer_has_a_form_here():
     by_engineer = {name for name, kind in CATALOGUE.items() if "engineer" in kind["roles"]}
-    assert set(FORMS) | {"opening", "consent", "signature", "void", "correction"} == by_engineer
+    own_tests = {"opening", "consent", "signature", "void", "correction", "rating"}
+    assert set(FORMS) | own_tests == by_engineer
 
 
 @pytest.mark.parametrize("kind", FORMS)
@@ -474,6 +475,112 @@ def test_a_customer_who_refuses_gets_a_paper_too(app, visit, client, monkeypatch
     post(client, visit, "leavings", FORMS["leaving"])
     assert asked[-1] == ("report", visit)
     assert state_of(app, visit)["visit"]["status"] == "under-review"
+
+
+def test_who_cannot_draw_signs_by_his_typed_name_before_a_witness(app, visit, client):
+    do_everything(client, visit)
+    seen = {"witness_name": "Erin Ng", "witness_role": "engineer"}
+    response = sign(client, visit, strokes="", **seen)
+    assert (response.status_code, response.location) == (303, f"/visits/{visit}/signatures")
+    (signature,) = state_of(app, visit)["signatures"]
+    assert {name: signature["value"][name] for name in seen} == seen
+    assert (signature["value"]["strokes"], signature["verdict"]) == (None, "verified")
+    assert flags_of(app, visit) == []
+    assert "Erin Ng · engineer" in client.get(f"/visits/{visit}").text
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ({"witness_name": "Erin Ng"}, "Who the witness is is missing"),
+        ({"witness_role": "engineer"}, "sign with a finger"),
+        ({"witness_name": " \u3000", "witness_role": "engineer"}, "Witness is missing"),
+        ({"witness_name": "Erin \U0001f525", "witness_role": "x"}, "cannot be printed"),
+    ],
+)
+def test_half_a_witness_is_none_and_nothing_typed_is_lost(app, visit, client, seen, said):
+    do_everything(client, visit)
+    response = sign(client, visit, strokes="", **seen)
+    assert response.status_code == 422
+    assert said in response.text
+    assert 'value="Cleo Ash"' in response.text
+    assert '<details class="witness" open>' in response.text
+    assert state_of(app, visit)["signatures"] == []
+
+
+def test_a_customer_disagrees_on_a_page_of_his_own_and_gets_thanks(app, visit, client):
+    do_everything(client, visit)
+    url = f"/visits/{visit}/refusals?by=customer"
+    page = client.get(url).text
+    assert "I do not agree" in page
+    assert 'class="bar"' not in page
+    refused = client.post(url, data={"text": "it still rings"}, headers=PAGE)
+    assert refused.status_code == 422
+    assert "it still rings" in refused.text
+    assert 'class="bar"' not in refused.text
+    form = {"reason": "disputes", "text": "it still rings"}
+    response = client.post(url, data=form, headers=PAGE)
+    assert (response.status_code, response.location) == (303, f"/visits/{visit}/signatures")
+    thanks = client.get(response.location).text
+    assert "You did not sign" in thanks
+    assert "it still rings" in thanks
+    assert "data-pad" not in thanks
+    # he may think better of it
+    assert "data-pad" in client.get(f"/visits/{visit}/signatures?list=more").text
+
+
+def test_the_engineers_own_word_that_nobody_signs_is_a_form_like_others(client, visit):
+    page = client.get(f"/visits/{visit}/refusals").text
+    assert 'class="bar"' in page
+    assert "I do not agree" not in page
+
+
+def test_one_tap_rates_and_nobody_takes_it_back(app, visit, client):
+    do_everything(client, visit)
+    sign(client, visit)
+    page = client.get(f"/visits/{visit}/signatures").text
+    assert 'name="stars" value="5"' in page
+    response = post(client, visit, "ratings", {"stars": "5"})
+    assert (response.status_code, response.location) == (303, f"/visits/{visit}/signatures")
+    thanks = client.get(response.location).text
+    assert "Your rating: 5 – very satisfied" in thanks
+    assert 'name="stars"' not in thanks
+    assert state_of(app, visit)["visit"]["changes"] == []
+    entry = entry_id(app, visit, "rating")
+    for noun in ("voids", "corrections"):
+        assert client.get(f"/visits/{visit}/{noun}?entry={entry}").status_code == 404
+    assert "/voids?entry=" + entry not in client.get(f"/visits/{visit}").text
+
+
+def test_a_rating_of_nothing_is_asked_for_again(app, visit, client):
+    for stars in ("", "6", "<b>"):
+        response = post(client, visit, "ratings", {"stars": stars, "opinion": "kind"})
+        assert response.status_code == 422
+        assert "kind" in response.text
+    assert [e for e in state_of(app, visit)["entries"] if e["kind"] == "rating"] == []
+
+
+def test_the_hand_over_answers_the_customers_questions_in_their_order(app, visit, client):
+    for kind in ("arrival", "diagnosis", "measure", "swap", "charge", "outcome", "step"):
+        post(client, visit, CATALOGUE[kind]["noun"], FORMS[kind])
+    page = client.get(f"/visits/{visit}/signatures").text
+    said = ["Erin Ng was here", "What was wrong", "fuse\nblown", "What was done", "fuse replaced",
+            "What was swapped", "F-2", "What it costs", "240.00", "What remains", "Course of the visit",
+            "ferry"]  # fmt: skip
+    places = [page.index(each) for each in said]
+    assert places == sorted(places)
+
+
+def test_a_browser_without_a_phone_has_no_pin_and_no_lock(client, visit):
+    page = client.get("/visits/pin").text
+    assert "The office itself answers here" in page
+    assert "<input" not in page.partition("<main>")[2]
+    for path, to in (("/visits/pin", "/visits/pin"), ("/visits/lock", "/visits")):
+        response = client.post(path, data={"pin": "2580"}, headers=PAGE)
+        assert (response.status_code, response.location) == (303, to)
+    for path in ("/visits/lock", "/visits/revoked"):
+        assert client.get(path).location == "/visits"
+    assert "data-hold" in client.get(f"/visits/{visit}/signatures").text
 
 
 # The same pages on both sides

@@ -35,9 +35,9 @@ class NoNetwork(Exception):
 class NoAnswer(Exception):
     """The server answered something that is no answer of ours, or refused."""
 
-    def __init__(self, status, code, is_ours=False):
+    def __init__(self, status, code, is_ours=False, device=""):
         super().__init__(f"{status} {code}")
-        self.status, self.code, self.is_ours = status, code, is_ours
+        self.status, self.code, self.is_ours, self.device = status, code, is_ours, device
 
 
 def is_about(error):
@@ -96,11 +96,14 @@ class Phone:
         """Enrol this phone for the person signed in, unless it is already, and make it his."""
         if self.store.read_setting("signing_out"):
             raise Locked
-        if not self.store.read_meta(person["id"], "credential"):
+        if self.store.read_meta(person["id"], "wiped"):
+            device = self.store.read_meta(person["id"], "device")
+            yield from self.new_device(person, {"replaces": device, "reason": "revoked"})
+        elif not self.store.read_meta(person["id"], "credential"):
             about = {"replaces": before, "reason": "evicted"} if before else {}
             yield from self.new_device(person, about)
-        yield "writeSetting"
-        self.store.write_setting("person", person)
+        yield "writeSettings"
+        self.store.write_settings({"person": person})
         yield "rememberPerson"
         self.remember_person(person)
         yield from self.synchronise()
@@ -124,9 +127,8 @@ class Phone:
 
     def lock(self):
         """Nobody is signed in any more; what is not sent stays, under its owner's name."""
-        self.store.write_setting("signing_out", True)
-        yield "writeSetting"
-        self.store.write_setting("person", None)
+        yield "writeSettings"
+        self.store.write_settings({"signing_out": True, "person": None})
 
     def finish_signing_out(self):
         """End the session that signing out without signal left behind."""
@@ -154,13 +156,17 @@ class Phone:
 
     def exchange(self, person, is_current):
         """One person's turn: his push, and when he is the one signed in all the rest of it."""
-        notes, paused, reached = {}, "", True
-        steps = (
-            (self.push, self.pull, self.push_blobs) if is_current else (self.push, self.push_blobs)
-        )
+        notes, paused, reached, is_revoked = {}, "", True, False
+        database = self.store.storage.of(person["id"])
+        if database.meta.get("wiped") and not database.meta.get("credential"):
+            return  # nothing is left to be sent
+        device = database.meta.get("device")
+        others = (self.push, self.push_blobs, self.ask_standing)
+        steps = (self.push, self.pull, self.push_blobs) if is_current else others
         try:
             for step in steps:
-                changed, code = yield from self.attempt(step, person)
+                changed, code, named = yield from self.attempt(step, person)
+                is_revoked = is_revoked or (code == "access.revoked" and named == device)
                 paused = paused or code
                 if step == self.push_blobs and changed and is_current:
                     yield from self.attempt(self.pull, person)
@@ -173,15 +179,19 @@ class Phone:
             notes["paused"] = paused
         yield "writeMeta"
         self.store.write_meta(person["id"], notes)
+        if is_revoked:
+            yield "wipe"
+            self.world.wiped(self, person["id"])
+            self.store.wipe(person["id"])
 
     def attempt(self, step, person):
         """One step; what the server itself refuses of it does not hold up the next."""
         try:
-            return (yield from step(person)), ""
+            return (yield from step(person)), "", ""
         except NoAnswer as error:
             if not (error.is_ours or is_about(error)):
                 raise
-            return True, error.code
+            return True, error.code, error.device if error.is_ours else ""
 
     def push(self, person):
         """Every unsent operation, in batches; one that cannot be taken does not hold up others."""
@@ -327,6 +337,18 @@ class Phone:
             self.world.healing(self, person["id"], told)
             difference = active
 
+    def ask_standing(self, person):
+        """Who is signed out is told nothing new, only whether his phone was revoked."""
+        if not self.store.read_meta(person["id"], "server_now"):
+            return False
+        body = {"cursor": self.store.read_meta(person["id"], "cursor"), **self.standing_of(person)}
+        try:
+            yield from self.send(person, "/sync/pull", body)
+        except NoAnswer as error:
+            if error.code != "access.sign-in":
+                raise
+        return False
+
     def read_active(self, person):
         """The visits in the person's scope."""
         rows = self.store.read_visits(person["id"])
@@ -366,7 +388,8 @@ class Phone:
         if body.get("protocol") != PROTOCOL:
             raise NoAnswer(response.status, "answer.protocol")
         if response.status >= 400:
-            raise NoAnswer(response.status, body["problem"], True)
+            named = body.get("args", {}).get("device", "")
+            raise NoAnswer(response.status, body["problem"], True, named)
         return body
 
     # perform.js

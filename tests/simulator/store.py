@@ -14,6 +14,10 @@ UNHEARD_OF = 0
 """The revision of a visit that the office has not told of."""
 
 
+NEEDED = {"counter", "device", "devices", "epoch", "paused", "server_now", "skew"}
+"""What a revoked phone needs to send its rest."""
+
+
 @dataclass
 class Database:
     """One person's database.  Rows are replaced, never changed."""
@@ -54,6 +58,9 @@ class Store:
     def write_setting(self, key, value):
         self.storage.settings[key] = value
 
+    def write_settings(self, settings):
+        self.storage.settings.update(settings)
+
     def read_meta(self, person_id, key):
         return self.storage.of(person_id).meta.get(key)
 
@@ -78,7 +85,7 @@ class Store:
         earlier = meta.get("devices") or [last for last in [meta.get("device")] if last]
         meta["devices"] = [*earlier, device]
         meta |= {"device": device, "credential": credential, "skew": skew, "counter": 0}
-        meta |= {"epoch": meta.get("epoch") or epoch, "paused": ""}
+        meta |= {"epoch": meta.get("epoch") or epoch, "paused": "", "wiped": None}
 
     def read_outbox(self, person_id, visit=None):
         database = self.storage.of(person_id)
@@ -157,6 +164,22 @@ class Store:
             is_done = row["state"] == "settled" or is_held
             if is_done and row.get("at", 0) < now - KEEP_MS:
                 del database.outbox[row["id"]]
+
+    def wipe(self, person_id):
+        database = self.storage.of(person_id)
+        photos = database.meta.get("photos", {})
+        unsent = {name: photo for name, photo in photos.items() if not photo["sent"]}
+        database.visits.clear()
+        for row in list(database.outbox.values()):
+            if row["state"] != "unsent":
+                del database.outbox[row["id"]]
+        for name in set(database.blobs) - set(unsent):
+            del database.blobs[name]
+        is_waiting = database.outbox or unsent
+        needed = NEEDED | ({"credential"} if is_waiting else set())
+        now = database.meta.get("server_now", 0)
+        database.meta = {key: value for key, value in database.meta.items() if key in needed}
+        database.meta |= {"wiped": {"at": now}, "photos": unsent}
 
     def keep_blob(self, person_id, blob):
         database = self.storage.of(person_id)

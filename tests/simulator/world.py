@@ -90,6 +90,14 @@ class World:
         """A page of a pull is kept: what is shown must still be all that the phone knows."""
         self._check_shown(phone, person_id)
 
+    def wiped(self, phone, person_id):
+        """A revoked phone lets go of what it has a receipt for: a restored backup gets it no more."""
+        database = phone.store.storage.of(person_id)
+        unsent = set(dict(phone.store.read_unsent_photos(person_id)))
+        rows = database.outbox.values()
+        self.evicted |= {row["id"] for row in rows if row["state"] != "unsent"}
+        self.evicted_blobs |= set(database.blobs) - unsent
+
     def _held_somewhere(self):
         return {row["id"] for phone in self.phones for row in phone.store.storage.rows}
 

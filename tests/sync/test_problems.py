@@ -13,7 +13,7 @@ from sync.problems import CATALOGUE, KINDS, Problem, sentence
 
 ROOT = Path(__file__).parents[2]
 ARGUMENTS = {"minutes", "serial", "kind", "field", "limit", "character", "characters", "url",
-             "rule", "reason", "called", "part", "then", "now"}  # fmt: skip
+             "rule", "reason", "called", "part", "then", "now", "seconds"}  # fmt: skip
 
 
 def placeholders(code: str) -> set[str]:

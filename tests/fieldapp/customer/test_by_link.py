@@ -53,6 +53,14 @@ def signatures(app, visit):
     return state_of(app, visit)["signatures"]
 
 
+def test_a_typed_name_is_not_offered_by_link_and_not_taken(app, anybody, visit, erin_phone):
+    path = leave_unsigned(erin_phone, visit)
+    assert "witness" not in page(anybody, path)
+    seen = {"witness_name": "Nobody Saw", "witness_role": "a friend"}
+    assert "sign with a finger" in sign_on(anybody, path, 422, strokes="", **seen)
+    assert signatures(app, visit) == []
+
+
 def test_it_is_read_signed_verified_and_sealed(app, anybody, visit, erin_phone, work):
     path = leave_unsigned(erin_phone, visit)
     work()

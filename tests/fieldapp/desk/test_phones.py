@@ -95,7 +95,7 @@ def test_dana_revokes_a_phone_after_saying_yes(erin, dana_desk):
     assert (answer.status_code, answer.location) == (303, "/desk/phones")
     assert is_revoked(phone)
     said = card(dana_desk, phone)
-    assert "nothing reaches it" in said
+    assert "it deletes all but what it has not sent" in said
     assert "Dana Roy" in said
     assert "Yes, revoke" not in said
 

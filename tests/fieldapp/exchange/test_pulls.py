@@ -54,6 +54,9 @@ def test_a_revoked_phone_pulls_nothing(app, visit, erin_phone):
     change(app, Device, erin_phone.device, revoked_at=datetime.now(UTC))
     response = erin_phone.ask()
     assert (response.status_code, response.json["problem"]) == (403, "access.revoked")
+    assert response.json["args"] == {
+        "device": erin_phone.device
+    }  # it deletes nothing for another's
 
 
 def test_a_pull_comes_in_pages(visit_of, erin, erin_phone, monkeypatch):

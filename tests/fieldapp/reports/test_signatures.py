@@ -75,6 +75,24 @@ def test_what_the_customer_signed_is_printed_also_when_erin_signs_after_it(
     ]
 
 
+def test_a_typed_name_stands_on_the_paper_with_its_witness(app, signed, erin_phone, work):
+    noted(erin_phone, signed)
+    seen = {"witness_name": "Erin Ng", "witness_role": "the engineer"}
+    erin_phone.push(signature(erin_phone, signed, strokes=None, **seen))
+    work()
+    text = newest_text(app, signed)
+    assert "Signed by typed name, witnessed by Erin Ng (the engineer)." in text
+    assert "The drawing cannot be shown" not in text
+    printed = json.loads(inside(papers(app, signed)[-1][1]))["signatures"][-1]
+    assert {name: printed[name] for name in seen} == seen
+    assert flags_of(app, signed) == []
+
+
+def test_a_drawn_signature_says_nothing_of_a_witness(app, signed):
+    assert "witness" not in newest_text(app, signed)
+    assert "witness" not in json.dumps(json.loads(inside(papers(app, signed)[0][1]))["signatures"])
+
+
 def test_erins_signature_makes_the_paper_when_nobody_else_signed(app, visit, erin_phone, work):
     erin_phone.push(signature(erin_phone, visit, name="Erin Ng", role="engineer"))
     work()
