@@ -172,7 +172,7 @@ def test_the_camera_stops_when_the_sheet_is_left_and_when_the_page_is(
     scan(phone, "removed_serial")
     expect(page.locator("[data-scan-said]")).to_have_text("把码对准框内。")
     page.evaluate("document.querySelector('.back').click()")
-    expect(page.locator("ol.steps")).to_be_visible()
+    expect(page.locator(".visit-head")).to_be_visible()
     phone.until(lambda: page.evaluate("tracks.at(-1).readyState") == "ended")
     assert page.evaluate("tracks.length") == 4
 

@@ -103,7 +103,7 @@ def test_without_signal_a_label_is_read_and_a_photo_is_drawn_on_in_webkit(
     server.stop()
     phone.open(f"/visits/{visit}/swaps")
     phone.press("[data-scan=field-installed_serial]")
-    phone.find("[data-scan-sheet] [type=file]").send_keys(str(label))
+    phone.find("[data-scan-sheet][open] [type=file]").send_keys(str(label))
     number = phone.find("[name=installed_serial]")
     until(lambda: number.get_property("value") == "CTL-9015-77", "the number in the form")
     said = phone.find("#known-installed_serial")
