@@ -9,7 +9,7 @@ from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
 
-from flask import Flask
+from flask import Flask, request
 from flask.wrappers import Response
 from flask_compress import Compress
 
@@ -19,7 +19,9 @@ except metadata.PackageNotFoundError:  # a checkout that was never installed
     __version__ = "0"
 
 
-COMPRESSED = ["text/javascript", "text/css", "image/svg+xml", "application/manifest+json"]
+COMPRESSED = [
+    "text/javascript", "text/css", "image/svg+xml", "application/manifest+json", "application/wasm",
+]  # fmt: skip
 
 
 def create_app(settings: Mapping[str, object] | None = None) -> Flask:
@@ -39,11 +41,12 @@ def create_app(settings: Mapping[str, object] | None = None) -> Flask:
         jobs,
         pages,
         phone,
+        pulse,
         rates,
         verify,
     )
     from fieldapp.config import read_settings
-    from fieldapp.headers import PAGE_HEADERS
+    from fieldapp.headers import DECODER, DECODER_POLICY, PAGE_HEADERS
     from fieldapp.proxies import Proxies, read_networks
 
     app = Flask(__name__, static_folder=str(pages.folder("static")))
@@ -76,11 +79,13 @@ def create_app(settings: Mapping[str, object] | None = None) -> Flask:
     app.config["COMPRESS_MIMETYPES"] = COMPRESSED
     app.config["COMPRESS_ALGORITHM"] = ["br", "gzip"]  # brotli makes the worker smallest
     Compress(app)
-    for module in (engineer, desk, exchange, verify, customer, by_link, phone):
+    for module in (engineer, desk, exchange, verify, customer, by_link, phone, pulse):
         app.register_blueprint(module.bp)
 
     @app.after_request
     def add_headers(response: Response) -> Response:
+        if request.path == DECODER:
+            response.headers["Content-Security-Policy"] = DECODER_POLICY
         for name, value in PAGE_HEADERS.items():
             response.headers.setdefault(name, value)
         return response

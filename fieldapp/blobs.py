@@ -23,6 +23,7 @@ from sqlalchemy import select
 from fieldapp import jobs
 from fieldapp.database import begin_writing, insert_new
 from fieldapp.models import Blob, BlobReference, Visit, db
+from sync.photos import thumbnail
 from sync.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -184,8 +185,11 @@ def append(org_id: str, sha256: str, offset: int, size: int, data: bytes, now: d
     return _complete(org_id, sha256, whole, now)
 
 
-def photo_response(visit: Visit, sha256: str) -> Response:
-    """A photo of ``visit`` for a page; Problem("photo.not-found")."""
+def photo_response(visit: Visit, sha256: str, is_small: bool = False) -> Response:
+    """A photo of ``visit`` for a page, or its thumbnail; Problem("photo.not-found").
+
+    A thumbnail is made of the print copy only: what came from outside is not decoded here.
+    """
     check_name(sha256)
     is_here = db.session.scalar(
         select(Blob.sha256)
@@ -200,7 +204,10 @@ def photo_response(visit: Visit, sha256: str) -> Response:
             BlobReference.visit_id == visit.id,
         )
     )
-    data = read(visit.org_id, f"{sha256}.jpg") or read(visit.org_id, sha256) if is_here else None
+    copy = read(visit.org_id, f"{sha256}.jpg") if is_here else None
+    if copy and is_small:
+        return Response(thumbnail(copy), mimetype="image/jpeg")
+    data = copy or read(visit.org_id, sha256) if is_here else None
     if data is None:
         raise Problem("photo.not-found")
     kind = next((name for start, name in _SIGNATURES if data.startswith(start)), None)

@@ -15,7 +15,15 @@ from flask.typing import ResponseReturnValue
 
 from fieldapp import blobs, formats, pages
 from fieldapp.access import create_display, create_language, left_visit_for, needs, visit_for
-from fieldapp.forms import only_changed, read_heads, read_value, read_was, timed, write_form
+from fieldapp.forms import (
+    one_by_one,
+    only_changed,
+    read_heads,
+    read_value,
+    read_was,
+    timed,
+    write_form,
+)
 from fieldapp.handover import new_token, seen_digest, sign, unsigned
 from fieldapp.ids import is_id, mint_id
 from fieldapp.languages import LANGUAGES, current_language
@@ -170,9 +178,20 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     if kind["policy"] == "void":
         _entry(state)
     posted = {name: request.form.getlist(name) for name in request.form}
-    entered = read_value(fields, posted, state["context"]["site"]["offsets"])
-    value = timed(fields, entered, int(datetime.now(UTC).timestamp() * 1000))
-    findings = validate(fields, value, policy.choices(str(value.get("list", ""))), coverage())
+    offsets = state["context"]["site"]["offsets"]
+    now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    value, *others = (
+        timed(fields, read_value(fields, one, offsets), now_ms)
+        for one in one_by_one(fields, posted)
+    )
+    retake = _retake(kind, state, posted)
+    choices = policy.choices(str(value.get("list", "")))
+    for one in (value, *others):
+        findings = validate(fields, one, choices, coverage())
+        if findings:
+            break
+    if retake:
+        findings += validate(pages.CATALOGUE["void"]["fields"], retake, choices, coverage())
     if not findings and kind["policy"] == "sign":
         findings = unsigned(state, policy.data, posted) or others_first(state, policy.data, value)
     if not findings and kind["name"] == "consent":
@@ -182,7 +201,9 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     if findings and has_left and _is_for_customer(kind):
         raise Problem("visit.not-found")  # not what the customer has on his screen
     if findings and not has_left:
-        shown = write_form(fields, entered, state["context"]["site"]["offsets"])
+        shown = write_form(fields, read_value(fields, posted, offsets), offsets)
+        if retake:
+            shown["reason"] = retake.get("reason", "")
         return _form_page(state, policy, kind, shown, read_was(posted), findings, 422)
     heads = read_heads(posted)
     if kind["policy"] == "sign":
@@ -198,7 +219,10 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     if not value and kind["policy"] in ("set", "correction"):
         return redirect("/visits" if has_left else f"/visits/{visit_id}", 303)
     with unit(g.person.org_id, datetime.now(UTC)) as opened:
-        opened.perform(kind["name"], visit_id, g.person, value, heads)
+        for one in _new(kind, state, [value, *others]):
+            opened.perform(kind["name"], visit_id, g.person, one, heads)
+        if retake:
+            opened.perform("void", visit_id, g.person, retake)
     if has_left:
         return redirect("/visits", 303)
     # The customer still holds the phone: the page that its owner leaves comes again, with thanks.
@@ -218,9 +242,9 @@ def create_photo(visit_id: str, sha256: str) -> ResponseReturnValue:
 @bp.get("/visits/<visit_id>/photos/<sha256>")
 @needs("engineer")
 def show_photo(visit_id: str, sha256: str) -> ResponseReturnValue:
-    """The photo as it came; Problem("photo.not-found") while only a phone has it."""
+    """The photo, small for a strip; Problem("photo.not-found") while only a phone has it."""
     visit = visit_for(g.person, visit_id)
-    return blobs.photo_response(visit, sha256)
+    return blobs.photo_response(visit, sha256, is_small="small" in request.args)
 
 
 @bp.post("/visits/language")
@@ -330,9 +354,45 @@ def _fields(kind: Mapping[str, Any], state: State) -> list[dict[str, Any]]:
     return list(about["fields"])
 
 
+def _is_retake(kind: Mapping[str, Any]) -> bool:
+    """Whether a form for photos is about one that was taken before."""
+    return bool(kind["name"] == "photo" and request.args.get("entry"))
+
+
+def _taken(state: State) -> dict[str, Any]:
+    """The photo that the form is about; Problem("entry.not-found") for anything else."""
+    entry = _entry(state)
+    if entry["kind"] != "photo":
+        raise Problem("entry.not-found")
+    return entry
+
+
+def _retake(
+    kind: Mapping[str, Any], state: State, posted: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """What strikes out the photo that new ones take the place of; empty when there is none."""
+    if not _is_retake(kind):
+        return {}
+    void = {"entry": [_taken(state)["id"]], "reason": posted.get("reason", [])}
+    return read_value(pages.CATALOGUE["void"]["fields"], void, [])
+
+
+def _new(
+    kind: Mapping[str, Any], state: State, values: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """``values`` without photos that stand there with the same words: sent twice, they are one."""
+    if kind["name"] != "photo":
+        return values
+    standing = [entry["value"] for entry in state["entries"] if not entry["voids"]]
+    return [value for value in values if value not in standing]
+
+
 def _shown_first(kind: Mapping[str, Any], state: State) -> dict[str, Any]:
     """The values a form shows first: what is there for a set or a correction, else defaults."""
     fields = _fields(kind, state)
+    if _is_retake(kind):
+        known = _taken(state)["value"]
+        return {name: known[name] for name in ("slot", "caption") if name in known}
     if kind["policy"] == "correction":
         return dict(_entry(state)["value"])
     if kind["policy"] == "set":
@@ -362,7 +422,8 @@ def _form_page(
     findings: list[dict[str, str]],
     status: int = 200,
 ) -> ResponseReturnValue:
-    about = _entry(state) if kind["policy"] in ("void", "correction") else None
+    is_about = kind["policy"] in ("void", "correction") or _is_retake(kind)
+    about = _entry(state) if is_about else None
     more = {
         "heads": canonical(_heads(kind, state, about)),
         "was": canonical(was),

@@ -23,6 +23,28 @@ _CHOSEN = re.compile(r"now|\+([0-9]{1,3})")
 _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
 
 
+def one_by_one(fields: Fields, form: Mapping[str, Sequence[str]]) -> list[dict[str, Sequence[str]]]:
+    """The forms that ``form`` stands for: one for each photo in it, else itself alone.
+
+    A photo field names photos with spaces between them, each by its hash; a photo that was drawn
+    on by ``hash:hash``, the second being the photo without the marks, which becomes ``unmarked``.
+    """
+    names = [field["name"] for field in fields if field["type"] == "photo"]
+    photos = [
+        photo
+        for name in names
+        for text in form.get(name, ())[:1]
+        for photo in filter(None, text.split(" "))
+    ]
+    if not photos:
+        return [dict(form)]
+    forms = []
+    for photo in dict.fromkeys(photos):
+        marked, _, unmarked = photo.partition(":")
+        forms.append(dict(form) | {names[0]: [marked], "unmarked": [unmarked]})
+    return forms
+
+
 def read_value(
     fields: Fields, form: Mapping[str, Sequence[str]], offsets: Offsets
 ) -> dict[str, Any]:
@@ -51,9 +73,10 @@ def timed(fields: Fields, value: Mapping[str, Any], now_ms: int) -> dict[str, An
     found = dict(value)
     for field in fields:
         text = value.get(field["name"])
-        if field["type"] == "moment" and isinstance(text, str):
-            if chosen := _CHOSEN.fullmatch(text):
-                found[field["name"]] = iso(now_ms + int(chosen[1] or 0) * 60_000)
+        if field["type"] != "moment" or not isinstance(text, str):
+            continue
+        if chosen := _CHOSEN.fullmatch(text):
+            found[field["name"]] = iso(now_ms + int(chosen[1] or 0) * 60_000)
     return found
 
 

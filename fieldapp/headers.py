@@ -18,6 +18,14 @@ PAGE_HEADERS: dict[str, str] = {
     "Cache-Control": "no-store",
 }
 
+DECODER = "/static/page/decoder.js"
+"""The worker that reads bar codes, by a library in WebAssembly."""
+
+DECODER_POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; base-uri 'none'"
+)
+"""A worker has the policy of its own answer: so no page has to allow WebAssembly."""
+
 LINK_HEADERS: dict[str, str] = {
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex, nofollow",

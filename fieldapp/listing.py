@@ -25,10 +25,10 @@ _CAPITALS = re.compile("[A-Z\u00c0-\u052f]")
 def listed(states: Sequence[State], asked: Mapping[str, str], today: str) -> list[dict[str, Any]]:
     """The sections of the list that have visits: ``[{name, visits: [id, …]}, …]``, in their order.
 
-    ``asked`` holds ``q`` (all its words must be found), ``show`` (a section, or empty) and ``state``
-    (a status, or empty); ``today`` is a day of the organisation.  Every visit stands in one section,
-    but whoever asks for one is shown all that belong there: today's unfinished ones too.  In their
-    order by appointment, those without one last; past ones the other way round.
+    ``asked`` holds ``q`` (all its words must be found), ``show`` (a section, or empty) and
+    ``state`` (a status, or empty); ``today`` is a day of the organisation.  Every visit stands in
+    one section, but whoever asks for one is shown all that belong there: today's unfinished ones
+    too.  In their order by appointment, those without one last; past ones the other way round.
     """
     terms = [term for term in map(folded, _BETWEEN.split(_wide(asked["q"]))) if term]
     found: dict[str, list[State]] = {name: [] for name in SECTIONS}

@@ -120,7 +120,7 @@ def visits_page(
 
 
 def _one_of(text: str | None, known: Sequence[str]) -> str:
-    return text if text in known else ""
+    return text if text and text in known else ""
 
 
 def sync_page(

@@ -327,12 +327,13 @@ class Unit:
         rows = [
             {
                 "operation_id": operation.id,
-                "sha256": operation.value["sha256"],
+                "sha256": name,
                 "org_id": self.organisation.id,
                 "visit_id": operation.visit,
             }
             for operation in operations
-            if isinstance(operation.value, Mapping) and blobs.is_name(operation.value.get("sha256"))
+            if isinstance(operation.value, Mapping)
+            for name in _photos_of(operation.value)
         ]
         if rows:
             table: Any = BlobReference.__table__
@@ -433,3 +434,9 @@ def _asks_for_paper(state: merge.State) -> bool:
     return bool(state["signatures"]) or any(
         entry["kind"] == "refusal" for entry in state["entries"]
     )
+
+
+def _photos_of(value: Mapping[str, Any]) -> list[str]:
+    """The photos that a value names: what is shown, and the same without marks."""
+    told = (value.get("sha256"), value.get("unmarked"))
+    return sorted({name for name in told if blobs.is_name(name)})

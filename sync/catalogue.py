@@ -51,6 +51,9 @@ class Field:
     (so many minutes from then, to be chosen), ``"quote"`` (the newest quotation that stands),
     ``"contact"`` (the contact's name) or empty.  What is required is so ``unless``
     the field of that name is filled in; what is not is required ``beside`` one that is.
+    ``expects`` is what a number should name: the ``asset`` of the work order, a thing in the
+    ``van``, a ``loaner`` lent here, the ``original`` taken away for it, a ``part`` of the stock,
+    or nothing in particular.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Field:
     hint: str = ""
     unless: str = ""
     beside: str = ""
+    expects: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,9 @@ KINDS: tuple[Kind, ...] = (
         "signed",
         FIELD,
         (
-            Field("serial", "serial", N_("Serial number on the machine"), True, 64),
+            Field(
+                "serial", "serial", N_("Serial number on the machine"), True, 64, expects="asset"
+            ),
             Field("model", "text", N_("Model on the machine"), limit=100),
             Field("verdict", "choice", N_("Agrees with the work order"), True, choices="verdicts"),
             Field("difference_text", "paragraph", N_("What differs"), limit=1000),
@@ -242,9 +248,11 @@ KINDS: tuple[Kind, ...] = (
         "signed",
         FIELD,
         (
-            Field("part_name", "text", N_("Part"), True, 100),
+            Field("part_name", "text", N_("Part"), True, 100, expects="part"),
             Field("removed_serial", "serial", N_("Serial number removed"), True, 64),
-            Field("installed_serial", "serial", N_("Serial number installed"), True, 64),
+            Field(
+                "installed_serial", "serial", N_("Serial number installed"), True, 64, expects="van"
+            ),
             Field("fate", "choice", N_("Fate of the old part"), True, choices="fates"),
         ),
     ),
@@ -256,8 +264,22 @@ KINDS: tuple[Kind, ...] = (
         "signed",
         FIELD,
         (
-            Field("removed_serial", "serial", N_("Serial number taken away"), True, 64),
-            Field("loaner_serial", "serial", N_("Serial number of the loaner"), True, 64),
+            Field(
+                "removed_serial",
+                "serial",
+                N_("Serial number taken away"),
+                True,
+                64,
+                expects="asset",
+            ),
+            Field(
+                "loaner_serial",
+                "serial",
+                N_("Serial number of the loaner"),
+                True,
+                64,
+                expects="van",
+            ),
             Field("reason_text", "text", N_("Why it must leave"), True, 300),
             Field("told_text", "paragraph", N_("What the customer was told"), True, 1000),
         ),
@@ -270,8 +292,22 @@ KINDS: tuple[Kind, ...] = (
         "signed",
         FIELD,
         (
-            Field("loaner_serial", "serial", N_("Serial number of the loaner"), True, 64),
-            Field("refitted_serial", "serial", N_("Serial number put back"), True, 64),
+            Field(
+                "loaner_serial",
+                "serial",
+                N_("Serial number of the loaner"),
+                True,
+                64,
+                expects="loaner",
+            ),
+            Field(
+                "refitted_serial",
+                "serial",
+                N_("Serial number put back"),
+                True,
+                64,
+                expects="original",
+            ),
             Field("test_result", "choice", N_("Bench test"), True, choices="test_results"),
         ),
     ),
@@ -384,6 +420,7 @@ KINDS: tuple[Kind, ...] = (
             Field("sha256", "photo", N_("Photo"), True, 64),
             Field("slot", "choice", N_("Which photo"), choices="photo_slots"),
             Field("caption", "text", N_("What it shows"), limit=200),
+            Field("unmarked", "hidden", N_("Without the marks"), limit=64),
         ),
     ),
     Kind(

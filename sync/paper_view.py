@@ -358,11 +358,15 @@ class PaperView:
         return "—"
 
     def photos(self) -> list[dict[str, Any]]:
-        """The photos: ``{name, state, caption, at, author}``; ``name`` is the picture's or None."""
+        """The photos: ``{name, state, slot, caption, unmarked, at, author}``.
+
+        ``name`` is the picture's or None; ``unmarked`` is empty unless somebody drew on it.
+        """
         photos = []
         for entry in self._take("photo", PHOTOS):
             sha256 = str(entry["value"].get("sha256"))
             name = f"photo-{sha256}"
+            slot = entry["value"].get("slot")
             state = self._photos.get(sha256, {"state": "to-come"})["state"]
             if state == "shown" and name not in self.pictures:
                 state = "unreadable"
@@ -370,7 +374,9 @@ class PaperView:
                 {
                     "name": name if state == "shown" else None,
                     "state": state,
+                    "slot": self.word("photo_slots", slot) if slot else "",
                     "caption": self._text(_plain(entry["value"].get("caption") or ""), LINE),
+                    "unmarked": self._text(_plain(entry["value"].get("unmarked") or ""), 64),
                     "sha256": self._text(sha256, 64),
                     "at": entry["wall_at"],
                     "author": self.person(entry["author"]),

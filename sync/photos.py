@@ -18,6 +18,9 @@ from sync.problems import Problem
 EDGE = 1600
 """Long edge of the print copy in pixels."""
 
+THUMBNAIL_EDGE = 320
+"""Long edge of the picture in a strip: twice the width it has on a phone of ordinary density."""
+
 QUALITY = 80
 
 BYTES = 30_000_000
@@ -55,6 +58,16 @@ def print_copy(original: bytes) -> bytes:
                 return _small_jpeg(image)
         except Exception as cause:
             raise Problem("photo.unreadable") from cause
+
+
+def thumbnail(copy: bytes) -> bytes:
+    """A print copy once more, long edge at most THUMBNAIL_EDGE."""
+    with Image.open(io.BytesIO(copy), formats=("JPEG",)) as image:
+        image.draft("RGB", (THUMBNAIL_EDGE, THUMBNAIL_EDGE))
+        image.thumbnail((THUMBNAIL_EDGE, THUMBNAIL_EDGE))
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=QUALITY)
+    return out.getvalue()
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -132,3 +133,15 @@ def test_no_document_names_a_folder_of_somebodys_machine():
     for document in DOCUMENTS:
         folders = r"(?<![\w.`/>])/(home|root|work|tmp|Users|opt|srv)/\w"
         assert not re.search(folders, document.read_text("utf-8")), document.name
+
+
+def test_other_peoples_files_are_the_ones_that_are_named():
+    vendor = ROOT / "static/vendor"
+    told = re.findall(r"^([0-9a-f]{64})  (\S+)$", (vendor / "README.md").read_text("utf-8"), re.M)
+    named = {name: digest for digest, name in told}
+    here = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in vendor.iterdir()
+        if path.name != "README.md"
+    }
+    assert named == here

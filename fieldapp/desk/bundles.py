@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import IO
 
 from flask import Response, current_app, g, redirect, request
 from flask.typing import ResponseReturnValue
+from werkzeug.wsgi import FileWrapper
 
 from fieldapp import blobs
 from fieldapp.access import needs
@@ -77,21 +76,21 @@ def create_try(bundle_id: str) -> ResponseReturnValue:
 @bp.get("/bundles/<bundle_id>.zip")
 @needs(*DESK)
 def show_bundle_file(bundle_id: str) -> ResponseReturnValue:
-    """The finished file; Problem("bundle.not-found") when it is not finished, or gone."""
+    """The finished file, or the rest of it after a broken line.
+
+    Problem("bundle.not-found") when it is not finished, or gone.
+    """
     bundle = bundle_for(g.person, bundle_id)
     file = blobs.reading(bundle.org_id, file_of(bundle)) if bundle.state == READY else None
     if file is None:
         raise Problem("bundle.not-found")
-    response = Response(_pieces(file), mimetype="application/zip")
+    pieces = FileWrapper(file, PIECE_BYTES)
+    response = Response(pieces, mimetype="application/zip", direct_passthrough=True)
     response.call_on_close(file.close)
     response.content_length = bundle.size
     response.headers.set("Content-Disposition", "attachment", filename=f"papers-{bundle.month}.zip")
-    return response
-
-
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    while piece := file.read(PIECE_BYTES):
-        yield piece
+    response.set_etag(f"{bundle.id}-{bundle.tries}")  # made again, it is another file
+    return response.make_conditional(request, accept_ranges=True, complete_length=bundle.size)
 
 
 def _page(month: str, problem: str | None, status: int) -> Response:

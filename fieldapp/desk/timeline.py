@@ -184,7 +184,8 @@ def _of_fields(
         item = value.get(found["name"])
         if item in (None, "", []) or found["type"] in ("strokes", "entry"):
             continue
-        if found["type"] == "photo" and isinstance(item, str):
+        is_photo = found["type"] == "photo" or found["name"] == "unmarked"
+        if is_photo and isinstance(item, str):
             facts.append(Fact(found["label"], photo=item, photo_state=photos.get(item, "to-come")))
         elif found["name"] == "list" and isinstance(item, str):
             facts.append(Fact(found["label"], words.word("checklists", item)))
@@ -215,11 +216,11 @@ def _body(row: Row[Any]) -> Mapping[str, Any]:
 def _photo_states(org_id: str, bodies: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """``here`` or the problem of each photo that has come."""
     hashes = {
-        str(value["sha256"])
+        name
         for body in bodies.values()
-        if body.get("kind") == "photo"
-        and isinstance(value := body.get("value"), Mapping)
-        and isinstance(value.get("sha256"), str)
+        if body.get("kind") == "photo" and isinstance(value := body.get("value"), Mapping)
+        for name in (value.get("sha256"), value.get("unmarked"))
+        if isinstance(name, str)
     }
     if not hashes:
         return {}

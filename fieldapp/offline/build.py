@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 
@@ -19,6 +20,17 @@ from sync.catalogue import ON_PAPER
 from sync.glyphs import coverage
 
 ENTRY = "phone/worker.js"
+
+LATER = (
+    "page/decoder.js",
+    "page/mark.js",
+    "page/scan.js",
+    "page/serial.js",
+    "vendor/uqr.js",
+    "vendor/zxing-reader.js",
+    "vendor/zxing-reader.wasm",
+)
+"""What a visit can do without for once: fetched behind the first sync, then kept like the shell."""
 
 
 def build_worker(public_url: str) -> str:
@@ -50,14 +62,21 @@ def shell_paths() -> list[str]:
     """
     root = pages.folder("static")
     files = [
-        *sorted(root.glob("page/*.js")),
+        *sorted(path for path in root.glob("page/*.js") if f"page/{path.name}" not in LATER),
         root / "icons" / "icon.svg",
         root / "vendor" / "htmx.min.js",
-        root / "vendor" / "uqr.js",
         root / "app.css",
         *sorted(root.glob("display/*")),
     ]
     return [f"/static/{path.relative_to(root).as_posix()}" for path in files]
+
+
+def later_files() -> dict[str, str]:
+    """Paths of LATER with the SHA-256 of each: the phone keeps nothing else under these names."""
+    root = pages.folder("static")
+    return {
+        f"/static/{name}": hashlib.sha256((root / name).read_bytes()).hexdigest() for name in LATER
+    }
 
 
 def data_module(messages: Mapping[str, Messages], public_url: str) -> str:
@@ -67,6 +86,7 @@ def data_module(messages: Mapping[str, Messages], public_url: str) -> str:
         "catalogue": pages.CATALOGUE,
         "coverage": coverage(),
         "headers": PAGE_HEADERS,
+        "later": later_files(),
         "mediaType": protocol.MEDIA_TYPE,
         "messages": messages,
         "onPaper": ON_PAPER,

@@ -28,8 +28,9 @@ def join_modules(root: Path, entry: str, generated: Mapping[str, str]) -> str:
     Each module becomes a function scope that runs once, after those it imports; importers see the
     values its exports have then, so only constants, functions and classes may be exported.
 
-    The script starts with a comment naming its content hash (the first 16 hex digits of the
-    SHA-256 of the joined modules) and puts that hash into ``self.BUILD``.
+    Comments stay behind: a phone need not load them.  The script starts with a comment naming its
+    content hash (the first 16 hex digits of the SHA-256 of the joined modules) and puts that hash
+    into ``self.BUILD``.
 
     Raises ModuleRefused for a cycle, a missing module, an import of something not exported, and
     any form of import or export outside this list.
@@ -81,6 +82,7 @@ class _Joiner:
         source = self.virtual.get(path)
         if source is None:
             source = (self.root / path).read_text(encoding="utf-8")
+        source = uncommented(source)
         code = blanked(source)
         module = _Module(f"module_{re.sub(r'[^A-Za-z0-9]+', '_', path.removesuffix('.js'))}")
         if any(other.scope == module.scope for other in self.modules.values()):
@@ -89,7 +91,7 @@ class _Joiner:
         done = 0
         for start, keyword in _statements(path, source, code):
             end, text = (
-                self._import(path, source, code, start, chain)
+                self._import(path, source, start, chain)
                 if keyword == "import"
                 else self._export(path, source, code, start, module)
             )
@@ -107,11 +109,9 @@ class _Joiner:
             f"return Object.freeze({{ {exported} }})\n}})()"
         )
 
-    def _import(
-        self, path: str, source: str, code: str, start: int, chain: list[str]
-    ) -> tuple[int, str]:
+    def _import(self, path: str, source: str, start: int, chain: list[str]) -> tuple[int, str]:
         """The end of the import at ``start``, and the constants that take its place."""
-        if match := _matching(_IMPORT_NAMES, source, code, start):
+        if match := _IMPORT_NAMES.match(source, start):
             target = self._target(path, source, start, match["path"], chain)
             bindings = []
             for name, alias in _names(path, source, start, match["names"]):
@@ -119,10 +119,10 @@ class _Joiner:
                     _refuse(path, source, start, f"{match['path']} does not export {name}")
                 bindings.append(name if name == alias else f"{name}: {alias}")
             return match.end(), f"const {{ {', '.join(bindings)} }} = {target.scope};"
-        if match := _matching(_IMPORT_ALL, source, code, start):
+        if match := _IMPORT_ALL.match(source, start):
             target = self._target(path, source, start, match["path"], chain)
             return match.end(), f"const {match['name']} = {target.scope};"
-        if match := _matching(_IMPORT_ONLY, source, code, start):
+        if match := _IMPORT_ONLY.match(source, start):
             self._target(path, source, start, match["path"], chain)
             return match.end(), ""
         return _refuse(path, source, start, "this form of import cannot be joined")
@@ -165,14 +165,6 @@ class _Joiner:
         if name == "default":
             _refuse(path, source, start, "a default export cannot be joined")
         module.exports[name] = local
-
-
-def _matching(pattern: re.Pattern[str], source: str, code: str, start: int) -> re.Match[str] | None:
-    """``pattern`` in the source, if no comment stands inside; paths are blank in ``code``."""
-    match = pattern.match(source, start)
-    if match is None or re.search(r"/[/*]", source[start : match.start("path")]):
-        return None
-    return match
 
 
 def _names(path: str, source: str, start: int, text: str) -> Iterator[tuple[str, str]]:
@@ -229,6 +221,22 @@ def blanked(source: str) -> str:
 
     Length and lines stay as they are. What stands in ``${…}`` of a template literal stays code.
     """
+    return _scanned(source)[0]
+
+
+def uncommented(source: str) -> str:
+    """Return JavaScript without its comments, which no phone needs; lines stay where they were."""
+    out, done = [], 0
+    for start, end in _scanned(source)[1]:
+        # a space: what stood on both sides of a comment are two words
+        out += [source[done:start].rstrip(" "), " " + "\n" * source.count("\n", start, end)]
+        done = end
+    return "".join([*out, source[done:]])
+
+
+def _scanned(source: str) -> tuple[str, list[tuple[int, int]]]:
+    """``source`` with everything blanked that is no code, and where its comments stand."""
+    comments: list[tuple[int, int]] = []
     out: list[str] = []
     position = 0
     braces: list[int] = []  # open { of code inside each enclosing ${
@@ -257,7 +265,10 @@ def blanked(source: str) -> str:
 
     while position < len(source):
         character = source[position]
-        if match := _COMMENT.match(source, position) or _QUOTED.match(source, position):
+        if match := _COMMENT.match(source, position):
+            comments.append(match.span())
+            blank(match.end())
+        elif match := _QUOTED.match(source, position):
             blank(match.end())
         elif character == "`":
             blank(position + 1)
@@ -278,4 +289,4 @@ def blanked(source: str) -> str:
                 braces[-1] += (character == "{") - (character == "}")
             out.append(character)
             position += 1
-    return "".join(out)
+    return "".join(out), comments

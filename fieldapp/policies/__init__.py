@@ -10,8 +10,8 @@ JSON values in :attr:`Policy.data`:
   list, needed, when, each}, …]}}``; a step's ``list`` is one check-list, signatory role or photo
   slot; it is needed only while an entry of the kind ``when`` stands, if that is not empty; of a
   signature ``each`` is the kind whose entries name everybody who signs in that role;
-- ``phrases``: ``{kind/field: [{zh, en, jobs: [job type, …]}, …]}``, offered where that text is written;
-  without ``jobs`` whatever the visit is for;
+- ``phrases``: ``{kind/field: [{zh, en, jobs: [job type, …]}, …]}``, offered where that text is
+  written; without ``jobs`` whatever the visit is for;
 - ``targets``: ``[{name, words {zh, en}, start, stop, minutes, calendar, level, distance}, …]``;
 - ``calendars``: ``{name: {weekly: [[[opens, closes], …] × 7], exceptions: {day: [[opens, closes],
   …]}}}``, minutes after midnight;

@@ -1,25 +1,29 @@
-// A photo is made small here, kept by whoever answers (the worker, else the server), and the form
-// carries only its hash.
+// Photos are made small here, kept by whoever answers (the worker, else the server), and the form
+// carries only their hashes: with spaces between them, `marked:unmarked` for one that was drawn on.
+// A photo is seen as soon as it is small; what was seen before a reload comes back from its keeper.
 
 const LONG_EDGE = 1600
+const THUMBNAIL_EDGE = 320
 const QUALITY = 0.8
 const NO_ROOM = 507
-const previews = new Map()
+const NAMED = /^[0-9a-f]{64}(:[0-9a-f]{64})?$/
+/** By hash, the photos kept from this page: `{photo: Blob, whole, small}`, the last two addresses. */
+const kept = new Map()
 
-/** Show the photo of a form that comes back with one. */
+/** Show the photos of forms that come with some. */
 export function showPhotos() {
   for (const box of document.querySelectorAll("[data-photo]")) {
-    const sha256 = box.querySelector("input[type=hidden]").value
-    if (/^[0-9a-f]{64}$/.test(sha256) && !previews.has(box)) show(box, box.dataset.photo + sha256)
+    if (namesIn(box).length && box.querySelector("[data-photo-shown]").hidden) show(box, namesIn(box).length - 1)
   }
 }
 
 /** Let go of the pictures of pages that are gone. */
 export function forgetPhotos() {
-  for (const [box, address] of previews) {
-    if (box.isConnected) continue
-    URL.revokeObjectURL(address)
-    previews.delete(box)
+  const here = new Set([...document.querySelectorAll("[data-photo]")].flatMap(namesIn).flatMap((name) => name.split(":")))
+  for (const [sha256, { whole, small }] of kept) {
+    if (here.has(sha256)) continue
+    for (const address of [whole, small]) URL.revokeObjectURL(address)
+    kept.delete(sha256)
   }
 }
 
@@ -32,14 +36,19 @@ export function forgetPhotos() {
  * @returns {Promise<Blob>}
  */
 export async function downscale(file) {
+  return (await shrunk(file, LONG_EDGE)) ?? file
+}
+
+/** The picture as a JPEG with at most this long edge; null for a JPEG that is, or for no picture. */
+async function shrunk(file, edge) {
   let picture
   try {
     picture = await createImageBitmap(file, { imageOrientation: "from-image" })
   } catch {
-    return file
+    return null
   }
-  const scale = Math.min(1, LONG_EDGE / Math.max(picture.width, picture.height))
-  if (scale === 1 && file.type === "image/jpeg") return file
+  const scale = Math.min(1, edge / Math.max(picture.width, picture.height))
+  if (scale === 1 && file.type === "image/jpeg") return null
   const canvas = document.createElement("canvas")
   canvas.width = Math.max(1, Math.round(picture.width * scale))
   canvas.height = Math.max(1, Math.round(picture.height * scale))
@@ -49,7 +58,7 @@ export async function downscale(file) {
   pen.imageSmoothingQuality = "high"
   pen.drawImage(picture, 0, 0, canvas.width, canvas.height)
   picture.close()
-  return (await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY))) ?? file
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY))
 }
 
 class NoRoom extends Error {}
@@ -59,8 +68,8 @@ async function sha256Of(bytes) {
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("")
 }
 
-async function keep(box, file) {
-  const photo = await downscale(file)
+/** Give the photo to whoever keeps it; its hash. */
+async function keep(box, photo) {
   // bytes, not a Blob: WebKit hands its worker an empty body for Blobs
   const bytes = await photo.arrayBuffer()
   const sha256 = await sha256Of(bytes)
@@ -71,47 +80,135 @@ async function keep(box, file) {
   })
   if (answer.status === NO_ROOM) throw new NoRoom("photo not kept: this phone is full")
   if (!answer.ok || answer.redirected) throw new Error(`photo not kept: ${answer.status}`)
-  return { sha256, photo }
+  if (!kept.has(sha256)) {
+    const small = (await shrunk(photo, THUMBNAIL_EDGE)) ?? photo
+    kept.set(sha256, { photo, whole: URL.createObjectURL(photo), small: URL.createObjectURL(small) })
+  }
+  return sha256
 }
 
-function show(box, address) {
-  const picture = box.querySelector("[data-photo-shown]")
-  URL.revokeObjectURL(previews.get(box) ?? "")
-  previews.set(box, address)
+function namesIn(box) {
+  return box.querySelector("input[type=hidden]").value.split(" ").filter((name) => NAMED.test(name))
+}
+
+function write(box, names) {
+  const hidden = box.querySelector("input[type=hidden]")
+  hidden.value = names.join(" ")
+  hidden.dispatchEvent(new Event("input", { bubbles: true }))
+}
+
+/** Where the picture of a photo is to be had: here, else from its keeper. */
+function addresses(box, name) {
+  const [sha256] = name.split(":")
+  const address = box.dataset.photo + sha256
+  return kept.get(sha256) ?? { whole: address, small: `${address}?small` }
+}
+
+/** The strip of all photos, the one at `index` whole, and what can be done with it. */
+function show(box, index) {
+  const names = namesIn(box)
+  const [picture, strip, tools] = ["shown", "strip", "tools"].map((what) => box.querySelector(`[data-photo-${what}]`))
+  box.dataset.photoAt = index
+  strip.replaceChildren(...names.map((name, at) => choice(box, name, at, at === index)))
+  strip.hidden = names.length < 2
+  picture.hidden = tools.hidden = !names.length
+  if (!names.length) return say(box, "")
   picture.onerror = () => (picture.hidden = true) // kept, but not for this browser's eyes
-  picture.src = address
-  picture.hidden = false
-  say(box, "kept")
+  picture.src = addresses(box, names[index]).whole
+  picture.alt = `${box.dataset.photoName} ${index + 1}`
+  return say(box, "kept")
+}
+
+function choice(box, name, at, isChosen) {
+  const [item, button, image] = ["li", "button", "img"].map((tag) => document.createElement(tag))
+  Object.assign(button, { type: "button", className: "shot" })
+  button.dataset.photoPick = at
+  button.setAttribute("aria-pressed", isChosen)
+  const label = `${box.dataset.photoName} ${at + 1}`
+  button.setAttribute("aria-label", label)
+  Object.assign(image, { src: addresses(box, name).small, alt: label, width: 104, height: 104 })
+  button.append(image)
+  item.append(button)
+  return item
 }
 
 function say(box, what) {
   const said = box.querySelector("[data-photo-said]")
-  said.textContent = said.dataset[what]
-  said.classList.toggle("finding", what !== "kept" && what !== "keeping")
+  said.textContent = what ? said.dataset[what] : ""
+  said.classList.toggle("finding", ["full", "failed", "later"].includes(what))
 }
 
-async function chosen(input) {
-  const box = input.closest("[data-photo]")
-  const save = input.form?.querySelector(".save")
-  const hidden = box.querySelector("input[type=hidden]")
-  say(box, "keeping")
-  input.disabled = true // one photo at a time
-  if (save) save.disabled = true
+/** Do something that keeps a photo; nothing can be saved meanwhile. What failed is said. */
+async function busily(box, work) {
+  const form = box.closest("form")
+  const held = [...(form?.querySelectorAll(".save") ?? []), ...box.querySelectorAll("button, input[type=file]")]
+  const open = held.filter((control) => !control.disabled)
+  for (const control of open) control.disabled = true
   try {
-    const { sha256, photo } = await keep(box, input.files[0])
-    hidden.value = sha256
-    show(box, URL.createObjectURL(photo))
-    hidden.dispatchEvent(new Event("input", { bubbles: true }))
+    await work()
   } catch (error) {
     console.warn(error.message)
     say(box, error instanceof NoRoom ? "full" : "failed")
   } finally {
-    input.value = "" // the same file may be chosen again
-    input.disabled = false
-    if (save) save.disabled = false
+    for (const control of open) control.disabled = false
   }
 }
 
-document.addEventListener("change", (event) => {
-  if (event.target.matches?.("[data-photo-file]") && event.target.files.length) chosen(event.target)
+/** Every file becomes a photo of the form; with `at` the first takes the place of that one. */
+function take(box, input, at) {
+  return busily(box, async () => {
+    const files = [...input.files]
+    input.value = "" // the same file may be chosen again
+    for (const file of files) {
+      say(box, "keeping")
+      const name = await keep(box, await downscale(file))
+      const names = namesIn(box).filter((other) => other !== name)
+      names.splice(at ?? names.length, at === undefined ? 0 : 1, name)
+      write(box, names)
+      show(box, names.indexOf(name))
+    }
+  })
+}
+
+function leaveOut(box) {
+  const at = Number(box.dataset.photoAt)
+  const names = namesIn(box).filter((_, index) => index !== at)
+  write(box, names)
+  show(box, Math.min(at, names.length - 1))
+}
+
+/** Let the person draw on the photo that is shown; what was drawn on before begins anew. */
+async function markShown(box) {
+  const at = Number(box.dataset.photoAt)
+  const unmarked = namesIn(box)[at].split(":").at(-1)
+  let drawn
+  try {
+    const { mark } = await import("./mark.js")
+    const photo = kept.get(unmarked)?.photo ?? (await (await fetch(box.dataset.photo + unmarked)).blob())
+    drawn = await mark(box.querySelector("[data-mark]"), photo)
+  } catch (error) {
+    console.warn(error.message)
+    return say(box, "later")
+  }
+  if (!drawn) return undefined
+  return busily(box, async () => {
+    say(box, "keeping")
+    const name = `${await keep(box, drawn)}:${unmarked}`
+    write(box, namesIn(box).map((other, index) => (index === at ? name : other)))
+    show(box, at)
+  })
+}
+
+document.addEventListener("change", ({ target }) => {
+  if (!target.matches?.("[data-photo-file], [data-photo-again]") || !target.files.length) return
+  const box = target.closest("[data-photo]")
+  take(box, target, target.matches("[data-photo-again]") ? Number(box.dataset.photoAt) : undefined)
+})
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-photo-pick], [data-photo-mark], [data-photo-remove]")
+  const box = button?.closest("[data-photo]")
+  if (!box) return
+  if (button.matches("[data-photo-pick]")) show(box, Number(button.dataset.photoPick))
+  else if (button.matches("[data-photo-mark]")) markShown(box)
+  else leaveOut(box)
 })

@@ -7,8 +7,9 @@
 const TRANSIENT = "[data-pad] input, [name=seen], [type=file], [type=password]"
 const shownFirst = new WeakMap()
 
-/** Whether a form on this page holds something that is nowhere else. */
+/** Whether a form on this page holds something that is nowhere else, or somebody draws or scans. */
 export function isHalfTyped() {
+  if (document.querySelector("dialog[open]")) return true
   return forms().some((form) => isRefused(form) || (shownFirst.has(form) && written(form) !== shownFirst.get(form)))
 }
 

@@ -78,6 +78,7 @@ document.addEventListener("click", ({ target }) => {
   if (box.dataset.whole !== undefined) field.value = button.dataset.phrase
   else if (!insert(field, button.dataset.phrase, box.dataset.glue)) return say(document.querySelector("[data-said]").dataset.full)
   field.dispatchEvent(new Event("input", { bubbles: true }))
+  field.dispatchEvent(new Event("change", { bubbles: true })) // a number is compared at once
 })
 document.addEventListener("htmx:after:request", ({ target, detail }) => {
   const answer = detail.ctx.response?.raw

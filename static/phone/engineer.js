@@ -2,8 +2,9 @@
 /** `/visits…`: the engineer's pages, answered here. Reads line for line like fieldapp/engineer.py. */
 import { canonical, sha256 } from "./canonical.js"
 import { agreed, newestQuote } from "./consent.js"
+import { hashOfBytes } from "./digest.js"
 import { day } from "./format.js"
-import { onlyChanged, readHeads, readValue, readWas, timed, writeForm } from "./forms.js"
+import { oneByOne, onlyChanged, readHeads, readValue, readWas, timed, writeForm } from "./forms.js"
 import { catalogue, coverage, headers, messages, onPaper } from "./generated.js"
 import { choosePin, handOver, lockOf, readDraft, unlock } from "./lock.js"
 import { missing, othersFirst, WHICH } from "./missing.js"
@@ -29,6 +30,7 @@ import { facts, snapshotText } from "./snapshot.js"
 import { briefly, unsentFile, wholly } from "./standing.js"
 import { keepBlob, readBlob, readUnsent, writeMeta, writeSetting } from "./store.js"
 import { synchronise } from "./sync.js"
+import { thumbnail } from "./thumbnail.js"
 import { validate } from "./validate.js"
 import {
   allVisits,
@@ -165,20 +167,25 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
   const posted = await readForm(request)
   const about = new URLSearchParams([
     ...url.searchParams,
-    ...(posted.entry ? [["entry", posted.entry[0]]] : []),
+    ...(posted.entry && kind.name !== "photo" ? [["entry", posted.entry[0]]] : []),
   ])
   const fields = fieldsOf(kind, state, about)
   if (kind.policy === "void") entryOf(state, about)
-  const entered = readValue(fields, posted, offsetsOf(state))
-  let value = timed(fields, entered, Date.now())
-  let findings = validate(fields, value, choicesOf(policy, value.list), coverage)
+  const read = (one) => timed(fields, readValue(fields, one, offsetsOf(state)), Date.now())
+  const values = oneByOne(fields, posted).map(read)
+  const retake = retakeOf(kind, state, about, posted)
+  let [value, ...others] = values
+  const choices = choicesOf(policy, value.list)
+  let findings = values.map((one) => validate(fields, one, choices, coverage)).find((some) => some.length) ?? []
+  if (retake) findings.push(...validate(catalogue.void.fields, retake, choices, coverage))
   if (!findings.length && kind.policy === "sign") {
     findings = await unsigned(state, policy, posted)
     if (!findings.length) findings = othersFirst(state, policy, value)
   }
   if (!findings.length && kind.name === "consent") findings = undecided(state, value, posted)
   if (findings.length) {
-    const shown = writeForm(fields, entered, offsetsOf(state))
+    const shown = writeForm(fields, readValue(fields, posted, offsetsOf(state)), offsetsOf(state))
+    if (retake) shown.reason = retake.reason ?? ""
     return editPage(person, state, kind, about, shown, readWas(posted), findings, 422)
   }
   let heads = readHeads(posted)
@@ -191,7 +198,10 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
   }
   const isNothing = ["set", "correction"].includes(kind.policy) && !Object.keys(value).length
   const opened = kind.name === OPENING ? state : undefined
-  if (!isNothing) await perform(person, kind, visit_id, value, heads, opened)
+  for (const one of isNothing ? [] : unheardOf(kind, state, [value, ...others])) {
+    await perform(person, kind, visit_id, one, heads, opened)
+  }
+  if (retake) await perform(person, catalogue.void, visit_id, retake, {})
   // The customer still holds the phone: the page that its owner leaves comes again, with thanks.
   return seeOther(`/visits/${visit_id}${isInHand(kind, about) ? "/signatures" : ""}`)
 })
@@ -206,10 +216,11 @@ put("/visits/<visit_id>/photos/<sha256>", async ({ visit_id, sha256: name }, { r
   return new Response(null, { status: 204, headers })
 })
 
-get("/visits/<visit_id>/photos/<sha256>", async ({ sha256: name }, { request }) => {
+get("/visits/<visit_id>/photos/<sha256>", async ({ sha256: name }, { request, url }) => {
   const person = await currentPerson()
-  const blob = await readBlob(person.id, name)
-  if (!blob) return fetch(request)
+  const whole = await readBlob(person.id, name)
+  if (!whole) return fetch(request)
+  const blob = url.searchParams.has("small") ? await thumbnail(whole) : whole
   const type = blob.type.startsWith("image/") ? blob.type : "image/jpeg"
   return new Response(blob.bytes, { headers: { ...headers, "Content-Type": type } })
 })
@@ -288,8 +299,40 @@ function fieldsOf(kind, state, about) {
   return corrected.fields
 }
 
+/** Whether a form for photos is about one that was taken before. */
+function isRetake(kind, about) {
+  return kind.name === "photo" && Boolean(about.get("entry"))
+}
+
+/** The photo that the form is about. */
+function takenOf(state, about) {
+  const entry = entryOf(state, about)
+  if (entry.kind !== "photo") throw new Problem("entry.not-found")
+  return entry
+}
+
+/** What strikes out the photo that new ones take the place of; null when there is none. */
+function retakeOf(kind, state, about, posted) {
+  if (!isRetake(kind, about)) return null
+  const struckOut = { entry: [takenOf(state, about).id], reason: posted.reason ?? [] }
+  return readValue(catalogue.void.fields, struckOut, [])
+}
+
+/** `values` without photos that stand there with the same words: sent twice, they are one. */
+function unheardOf(kind, state, values) {
+  if (kind.name !== "photo") return values
+  const standing = new Set(
+    state.entries.filter((entry) => !entry.voids.length).map((entry) => canonical(entry.value)),
+  )
+  return values.filter((value) => !standing.has(canonical(value)))
+}
+
 /** The values a form shows first: what is there for a set or a correction, else defaults. */
 function shownFirst(kind, state, about) {
+  if (isRetake(kind, about)) {
+    const known = Object.entries(takenOf(state, about).value)
+    return Object.fromEntries(known.filter(([name]) => ["slot", "caption"].includes(name)))
+  }
   if (kind.policy === "correction") return entryOf(state, about).value
   if (kind.policy === "set") {
     const known = kind.fields.filter(({ name }) => state.fields[`${kind.name}/${name}`])
@@ -310,7 +353,7 @@ function shownFirst(kind, state, about) {
 }
 
 async function editPage(person, state, kind, about, form, was, findings, status = 200) {
-  const isAbout = ["void", "correction"].includes(kind.policy)
+  const isAbout = ["void", "correction"].includes(kind.policy) || isRetake(kind, about)
   const entry = isAbout ? entryOf(state, about) : null
   const more = {
     heads: canonical(headsOf(kind, state, entry)),
@@ -409,11 +452,6 @@ function choicesOf(policy, list) {
 
 function offsetsOf(state) {
   return state.context.site.offsets
-}
-
-async function hashOfBytes(bytes) {
-  const digest = await crypto.subtle.digest("SHA-256", bytes)
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("")
 }
 
 function later(ms) {

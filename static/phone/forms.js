@@ -12,6 +12,25 @@ const CHOSEN = /^(?:now|\+([0-9]{1,3}))$/
 const AMOUNT = /^([0-9]{1,9})(?:\.([0-9]{1,2}))?$/
 
 /**
+ * The forms that `form` stands for: one for each photo in it, else itself alone. A photo field names
+ * photos with spaces between them, each by its hash; a photo that was drawn on by `hash:hash`, the
+ * second being the photo without the marks, which becomes `unmarked`.
+ * @param {any[]} fields
+ * @param {Form} form
+ * @returns {Form[]}
+ */
+export function oneByOne(fields, form) {
+  const names = fields.filter((field) => field.type === "photo").map((field) => field.name)
+  const texts = names.flatMap((name) => (own(form, name) ?? []).slice(0, 1))
+  const photos = texts.flatMap((text) => text.split(" ").filter(Boolean))
+  if (!photos.length) return [form]
+  return [...new Set(photos)].map((photo) => {
+    const [marked, ...rest] = photo.split(":")
+    return { ...form, [names[0]]: [marked], unmarked: [rest.join(":")] }
+  })
+}
+
+/**
  * The value that `form` states for `fields`; fields left empty are left out.
  * @param {any[]} fields
  * @param {Form} form

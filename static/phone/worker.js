@@ -2,6 +2,7 @@
 /** Who answers: the phone for the engineer's pages and its shell, the network for everything else. */
 import "./engineer.js"
 import { shell } from "./generated.js"
+import { dropOldLater, fetchLater, fromLater, isLater } from "./later.js"
 import { barrier, keepDraft, noteUse } from "./lock.js"
 import { page, problemPage, seeOther } from "./pages.js"
 import { Problem } from "./problem.js"
@@ -34,6 +35,7 @@ worker.addEventListener("fetch", (event) => {
   const route = match(event.request.method, url.pathname)
   if (route) event.respondWith(answer(route, event, url))
   else if (shell.includes(url.pathname)) event.respondWith(fromShell(event.request))
+  else if (isLater(url.pathname)) event.respondWith(fromLater(url.pathname))
   else if (DOORS.includes(url.pathname) && event.request.method === "GET") {
     event.respondWith(unlessBarred(event.request, url))
     event.waitUntil(syncAndTell()) // nobody is signed in, and work may still be locked here
@@ -44,7 +46,7 @@ worker.addEventListener("message", (event) => {
   const { type, person, language, ...told } = event.data ?? {}
   if (type === "used") event.waitUntil(noteUse())
   if (type === "handed") event.waitUntil(keepDraft(told))
-  if (type === "sync") event.waitUntil(syncAndTell())
+  if (type === "sync") event.waitUntil(syncAndTell().then(fetchLater))
   if (type === "take-over") event.waitUntil(worker.skipWaiting())
   if (type === "enrol") event.waitUntil(enrolAndTell(event, person, language, told))
 })
@@ -110,6 +112,7 @@ async function dropOldShells() {
   const names = await caches.keys()
   const old = names.filter((name) => name.startsWith("shell-") && name !== SHELL)
   await Promise.all(old.map((name) => caches.delete(name)))
+  await dropOldLater()
 }
 
 async function fromShell(request) {

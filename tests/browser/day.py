@@ -164,6 +164,16 @@ class Day:
             )
         return receipt.id
 
+    def known(self, visit: str) -> dict[str, str]:
+        """Numbers that the office knows of a visit: its ``asset``, and one thing in the ``van``."""
+        with self.server.office():
+            row, reader = (
+                db.session.get_one(Visit, self.visits[visit]),
+                self.server.person(ENGINEER),
+            )
+            context = present([row], reader, self.now)[0]["context"]
+        return {"asset": context["asset"]["serial"], "van": context["van"][0]["serial"]}
+
     def _arrive(self, name: str) -> None:
         eta = self._iso(-170)
         self.does(name, -200, "departure", {"eta_at": eta, "told_name": "王丽", "told_by": "phone"})

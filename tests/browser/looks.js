@@ -23,7 +23,7 @@
   if (!document.title.trim()) said.push("no title")
   if (all("main").length !== 1) said.push("no main part")
   for (const element of all("body *")) {
-    if (element.closest("svg, canvas, .table")) continue
+    if (element.closest("svg, canvas, .table, .strip")) continue
     const box = element.getBoundingClientRect()
     if (box.right > innerWidth + 0.5 || box.left < -0.5) said.push(`${name(element)} leaves the page sideways`)
   }
@@ -69,6 +69,7 @@
     const node = walker.currentNode
     const parent = node.parentElement
     if (!node.data.trim() || ["SCRIPT", "STYLE", "OPTION", "TEXTAREA"].includes(parent.tagName) || !visible(parent)) continue
+    if (parent.closest(".unseen")) continue // read aloud only
     const range = document.createRange()
     range.selectNodeContents(node)
     const boxes = [...range.getClientRects()].filter((box) => box.width > 1 && box.height > 1 && isShown(box, parent))
@@ -78,7 +79,7 @@
   // nothing is cut off
   for (const element of new Set(texts.map(({ parent }) => parent))) {
     const style = getComputedStyle(element)
-    if (style.display === "inline") continue
+    if (style.display === "inline" || element.closest(".unseen")) continue
     if (element.scrollWidth > element.clientWidth + 1) said.push(`${name(element)} is wider than its box`)
     if (style.overflowY === "hidden" && element.scrollHeight > element.clientHeight + 1 && style.webkitLineClamp === "none") said.push(`${name(element)} is cut off below`)
   }

@@ -200,7 +200,7 @@ class Phone:
     def close(self) -> None:
         """Put the phone away."""
         self.context.close()
-        assert self.errors == []
+        assert self.errors == [], self.errors
 
 
 def draw_on(page: Page) -> None:

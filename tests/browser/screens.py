@@ -23,12 +23,13 @@ from typing import Any
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[depth]) for depth in (2, 1, 0)]
 
+from barcodes import picture, png
 from day import DISPATCHER, ENGINEER, OTHER, Day
 from phone import OPENING, Phone, draw_on
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from server import Server
 from sqlalchemy import func, select
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from fieldapp import reports
 from fieldapp.authority import prepare
@@ -145,6 +146,7 @@ class Walk:
                 if noun not in NEVER_REFUSED:
                     self._save_empty(page)
                     yield f"{name}-refused", page
+        yield from self._camera(phone)
         phone.open("/visits/new")
         yield "form-openings", page
         self._save_empty(page)
@@ -209,6 +211,51 @@ class Walk:
         yield "sync-offline", page
         page.context.set_offline(False)
         self.server.start()
+
+    def _camera(self, phone: Phone) -> Walked:
+        """Photos taken and drawn on, seen again, struck out; numbers scanned and compared."""
+        page, visits = phone.page, self.day.visits
+        phone.open(f"/visits/{visits['conflict']}/photos")
+        page.set_input_files("[data-photo-file][multiple]", self._pictures(4))
+        expect(page.locator("[data-photo-pick]")).to_have_count(4)
+        expect(page.locator("form .save")).to_be_enabled()
+        yield "form-photos-several", page
+        page.click("[data-photo-mark]")
+        expect(page.locator("[data-mark-canvas]")).to_be_visible()
+        yield "form-photos-mark", page
+        page.click("[data-mark-cancel]")
+        for name in ("ready", "changed"):
+            phone.open(f"/visits/{visits[name]}")
+            page.locator(".shot").first.click()
+            expect(page.locator("#taken")).to_be_visible()
+            yield f"photo-{name}", page
+        known = self.day.known("conflict")
+        phone.open(f"/visits/{visits['conflict']}/swaps")
+        for name, number in (("part_name", "?"), ("installed_serial", known["van"]),
+                             ("removed_serial", known["asset"])):  # fmt: skip
+            phone.fill(name, number)
+            page.locator(f"[name={name}]").blur()
+            expect(page.locator(f"#known-{name} span").first).to_be_visible()
+        yield "form-swaps-known", page
+        page.click("[data-scan=field-removed_serial]")
+        expect(page.locator("[data-scan-sheet]")).to_be_visible()
+        expect(page.locator("[data-scan-view] video")).to_be_hidden()
+        yield "scan-without-camera", page
+        plate = {"name": "plate.png", "mimeType": "image/png", "buffer": self._plate()}
+        page.set_input_files("[data-scan-sheet] [type=file]", plate)  # type: ignore[arg-type]
+        expect(page.locator("[data-scan-choices] button")).to_have_count(2)
+        yield "scan-choices", page
+        page.click("[data-scan-type]")
+
+    @staticmethod
+    def _plate() -> bytes:
+        return png(picture(("Code128", "PN-1100"), ("Code128", "SN-2200")))
+
+    @staticmethod
+    def _pictures(count: int) -> Any:
+        """Photos of bar codes: no two alike."""
+        made = (png(picture(("QRCode", f"photo {number}"))) for number in range(count))
+        return [{"name": "a.png", "mimeType": "image/png", "buffer": data} for data in made]
 
     def _handed_over(self, phone: Phone) -> Walked:
         """A visit that went to somebody else with a note that is still to be sent, and back."""
@@ -478,6 +525,11 @@ class Walk:
         expect(page.locator(".finding").first).to_be_visible()
 
 
+class _Quiet(WSGIRequestHandler):
+    def log(self, *_: Any) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def trust_page() -> Iterator[str]:
     """Where the page that offers a machine's root certificate is, meanwhile."""
@@ -485,7 +537,7 @@ def trust_page() -> Iterator[str]:
         address = [IPv4Address("192.168.1.20")]
         authority = prepare(Path(folder), address, ["depot"], datetime.now(UTC))
     app = create_trust_page(authority, "https://192.168.1.20:8000")
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/"

@@ -254,5 +254,5 @@ def test_a_server_restored_from_a_backup_gets_everything_again_and_nothing_twice
         assert not any(cell["conflict"] for cell in state["fields"].values())
         assert [flag["code"] for flag in state["flags"]] == []
     phone.open(f"/visits/{visit}")
-    expect(phone.page.locator(".photo")).to_have_count(1)
+    expect(phone.page.locator(".shot")).to_have_count(1)
     assert "4/4" in phone.sync_line()

@@ -46,10 +46,19 @@ PAD = """<div data-pad><input type="hidden" name="strokes" value="{value}">
   <canvas class="pad" role="img" aria-label="Sign"></canvas>
   <button type="button" data-pad-clear>Clear</button></div>"""
 
-PHOTO = """<div data-photo="/visits/1/photos/"><input type="hidden" name="sha256" value="">
-  <label class="button photo-button">Photo<input type="file" data-photo-file></label>
-  <p data-photo-said data-keeping="Keeping" data-kept="Kept" data-full="Full" data-failed="Failed"></p>
-  <img class="photo" data-photo-shown alt="Photo" hidden></div>"""
+PHOTO = """<div data-photo="/visits/1/photos/" data-photo-name="Photo">
+  <input type="hidden" name="sha256" value=""><ul class="strip" data-photo-strip hidden></ul>
+  <img class="photo" data-photo-shown alt="Photo" hidden><div data-photo-tools hidden>
+  <button type="button" data-photo-mark>Mark</button><input type="file" data-photo-again>
+  <button type="button" data-photo-remove>Leave out</button></div>
+  <label class="button photo-button">Photo<input type="file" multiple data-photo-file></label>
+  <p data-photo-said data-keeping="Keeping" data-kept="Kept" data-full="Full" data-failed="Failed"
+    data-later="Later"></p><dialog class="stage" data-mark><canvas data-mark-canvas></canvas>
+  <button type="button" data-mark-tool="circle">Circle</button>
+  <button type="button" data-mark-tool="arrow">Arrow</button><button type="button" data-mark-undo>Undo</button>
+  <button type="button" data-mark-tool="line">Line</button>
+  <button type="button" data-mark-cancel>Cancel</button>
+  <button type="button" data-mark-keep>Keep</button></dialog></div>"""
 
 POSITION = """<div data-position="position"><input type="hidden" name="position" value="">
   <button type="button" data-position-ask>Add my position</button>

@@ -275,13 +275,16 @@ def requests_of(state: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, lis
         yield "GET", f"/visits/{visit}/signatures", None
         return
     about = state["entries"][0]["id"] if state["entries"] else ""
+    photos = [entry["id"] for entry in state["entries"] if entry["kind"] == "photo"]
     texts = [value for value in HOSTILE.values() if isinstance(value, str)]
     for kind in catalogue.as_data():
         if "engineer" not in kind["roles"]:
             continue
         path = f"/visits/{NEW if kind['name'] == OPENING else visit}/{kind['noun']}"
         queries = {"step": ("?list=conduct", "?list=closing", "?list=<x>", ""),
-                   "refusal": ("", "?by=customer"), "void": (f"?entry={about}",), "correction": (f"?entry={about}",)}  # fmt: skip
+                   "refusal": ("", "?by=customer"),
+                   "photo": ("", *(f"?entry={photo}" for photo in photos)),
+                   "void": (f"?entry={about}",), "correction": (f"?entry={about}",)}  # fmt: skip
         for query in queries.get(kind["name"], ("",)):
             if kind["policy"] in ("void", "correction") and not about:
                 continue

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from barcodes import picture, png
 from phone import OPENING
 from PIL import Image
 from server import Server
@@ -17,6 +18,7 @@ from sqlalchemy import select
 from webkit import WebKitPhone, browser, screen, until
 
 from fieldapp.models import Blob, Visit, db
+from fieldapp.offline.build import later_files
 
 KINDS = ["arrival", "step", "identification", "diagnosis", "swap", "photo", "measure", "step",
          "outcome", "signature", "leaving"]  # fmt: skip
@@ -89,6 +91,34 @@ def test_liqiang_finishes_a_visit_in_webkit(
         photo = db.session.scalars(select(Blob)).one()
         assert photo.sha256 == values["photo"]["sha256"]
         assert photo.complete_at is not None
+
+
+def test_without_signal_a_label_is_read_and_a_photo_is_drawn_on_in_webkit(
+    liqiang_phone: WebKitPhone, server: Server, board_photo: Path, tmp_path: Path
+):
+    phone, visit = liqiang_phone, server.visit_of("liqiang")
+    label = tmp_path / "铭牌.png"
+    label.write_bytes(png(picture(("Code128", "CTL-9015-77"))))
+    until(lambda: set(phone.kept_for_later()) == set(later_files()), "what is kept for later")
+    server.stop()
+    phone.open(f"/visits/{visit}/swaps")
+    phone.press("[data-scan=field-installed_serial]")
+    phone.find("[data-scan-sheet] [type=file]").send_keys(str(label))
+    number = phone.find("[name=installed_serial]")
+    until(lambda: number.get_property("value") == "CTL-9015-77", "the number in the form")
+    said = phone.find("#known-installed_serial")
+    until(lambda: "随车备件里没有这一件" in str(said.get_property("textContent")), "the hint")
+
+    phone.open(f"/visits/{visit}/photos")
+    phone.find("[data-photo-file]").send_keys(str(board_photo))
+    name = phone.find("input[name=sha256]")
+    until(lambda: len(str(name.get_property("value"))) == 64, "a kept photo")
+    phone.press("[data-photo-mark]")
+    phone.draw("[data-mark][open] [data-mark-canvas]")
+    phone.press("[data-mark-keep]")
+    until(lambda: len(str(name.get_property("value"))) == 129, "a photo that was drawn on")
+    phone.save(visit)
+    until(lambda: phone.loaded(".shot img"), "a small picture made by the worker")
 
 
 def test_a_visit_is_opened_in_webkit_and_named_as_unsent(

@@ -89,9 +89,11 @@ class WebKitPhone:
         self.find("#password").send_keys(self.server.accounts[account].password)
         self.press("main button")
         self.arrives("/visits/install")
+        until(self.is_controlled, "a worker in control")
+        opened = "return document.querySelectorAll('details[open]').length"
+        until(lambda: self.browser.execute_script(opened) == 1, "the way of this browser")
         self.press(".save-bar a")
         self.arrives("/visits")
-        until(self.is_controlled, "a worker in control")
 
     def is_controlled(self) -> bool:
         """Whether the phone itself answers."""
@@ -184,9 +186,23 @@ class WebKitPhone:
         self.hold(".hold")
         self.arrives(f"/visits/{visit}")
 
-    def draw(self) -> None:
+    def kept_for_later(self) -> list[str]:
+        """Paths of the files that the worker fetched behind its first sync."""
+        script = """const done = arguments[0]
+            caches.open("later").then((cache) => cache.keys())
+              .then((all) => done(all.map((each) => new URL(each.url).pathname)))"""
+        paths: list[str] = self.browser.execute_async_script(script)
+        return paths
+
+    def loaded(self, selector: str) -> bool:
+        """Whether a picture came, 320 px wide."""
+        image = self.find(selector)
+        self.show(image)
+        return bool(image.get_property("naturalWidth") == 320)
+
+    def draw(self, selector: str = "[data-pad] canvas") -> None:
         """Two strokes on the pad, by a pointer that goes down, moves and goes up."""
-        pad = self.find("[data-pad] canvas")
+        pad = self.find(selector)
         self.show(pad)
         width, height = pad.size["width"], pad.size["height"]
         for start, end in (((-0.4, -0.2), (0.0, 0.2)), ((0.0, -0.3), (0.4, 0.3))):

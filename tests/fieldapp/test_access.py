@@ -7,7 +7,7 @@ import pytest
 
 from fieldapp import access, phones
 from fieldapp.access import check_password, enrol_device, hash_password, local_path
-from fieldapp.headers import LINK_HEADERS, PAGE_HEADERS
+from fieldapp.headers import DECODER, DECODER_POLICY, LINK_HEADERS, PAGE_HEADERS
 from fieldapp.models import Device, Person, db
 from sync.protocol import MEDIA_TYPE
 from tests.phones import PAGE, PASSWORD, at_desk
@@ -341,6 +341,22 @@ def test_every_answer_carries_the_headers(app, erin, path, status):
 def test_pages_are_not_kept_by_anybody(client_of, erin, visit):
     response = client_of(erin).get(f"/visits/{visit}")
     assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_only_the_reader_of_bar_codes_may_compile_web_assembly(app):
+    client = app.test_client()
+
+    def policy_of(path):
+        with client.get(path) as response:
+            assert response.status_code == 200
+            return response.headers["Content-Security-Policy"]
+
+    policy = policy_of(DECODER)
+    assert policy == DECODER_POLICY
+    assert "'unsafe-eval'" not in policy
+    assert "'unsafe-inline'" not in policy
+    for path in ("/sign-in", "/sw.js", "/static/page/scan.js", "/static/vendor/zxing-reader.js"):
+        assert "wasm" not in policy_of(path), path
 
 
 def test_a_static_file_does_not_set_a_cookie(app, erin, client_of):

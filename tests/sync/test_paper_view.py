@@ -110,3 +110,17 @@ def test_a_currency_nobody_knows_stops_no_paper() -> None:
     paper["snapshot"]["context"]["organisation"]["currency"] = "MOON"
     view = PaperView(paper, set(), False, formats.money)
     assert (view.money(1205), view.money(None)) == ("12.05", "—")
+
+
+def test_a_photo_has_its_place_and_names_the_one_without_marks() -> None:
+    view = view_of(
+        entry("photo", 1, sha256="a" * 64, slot="before", caption="the board", unmarked="b" * 64),
+        entry("photo", 2, sha256="c" * 64),
+    )
+    marked, plain = view.photos()
+    assert (marked["slot"], marked["caption"], marked["unmarked"]) == (
+        view.word("photo_slots", "before"),
+        "the board",
+        "b" * 64,
+    )
+    assert (plain["slot"], plain["caption"], plain["unmarked"]) == ("", "", "")

@@ -1,0 +1,20 @@
+// Beside every number a button that scans it, below it what the office knows of it: both come with the
+// first use (serial.js), and without them a number is typed as ever.
+
+async function use(input, work) {
+  try {
+    await work(await import("./serial.js"))
+  } catch (error) {
+    console.warn(error.message)
+    const said = document.getElementById(`known-${input.name}`)
+    said.textContent = said.dataset.later
+  }
+}
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-scan]")
+  if (button) use(document.getElementById(button.dataset.scan), ({ scanInto }) => scanInto(button))
+})
+document.addEventListener("change", ({ target }) => {
+  if (target.matches?.("[data-expects]")) use(target, ({ tell }) => tell(target))
+})
