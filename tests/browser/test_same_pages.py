@@ -530,7 +530,12 @@ def on_this_phone(text: str, count: int) -> dict[str, Any]:
     return {
         "offsets": [["1970-01-01T00:00:00Z", 480]], "items": count, "photos": count, "paused": "",
         "emptied": {"heard_at": "2026-03-10T02:57:00Z" if count else "", "unsent": count},
-        "operations": items[:count], "pictures": [{"visit": "v", "customer": text, "count": count}],
+        "operations": [item | {"said": "content.too-large" if text else ""} for item in items[:count]],
+        "pictures": [{"visit": "v", "customer": text, "count": count, "size": 2048, "received": count,
+                      "said": "content.too-large" if text else ""}],
+        "arrived": [item | {"state": state, "reasons": [text]} for item, state in
+                    zip(items[:count], ("merged", "conflict", "opaque", "flagged"), strict=False)],
+        "clock": {"minutes": count, "is_slow": count > 1} if count else None,
         "heard_at": "2026-03-10T02:57:00Z" if count else "", "tried_at": "", "is_reached": count > 1,
         "others": [{"name": text, "items": count, "photos": 1}],
         "lock": {"has_pin": count > 1, "asks": not count, "is_idle": count > 1, "visit": text,

@@ -31,11 +31,11 @@ def test_a_revoked_phone_is_told_and_what_it_holds_is_kept_with_a_flag(
     liqiang_phone: Phone, server: Server
 ):
     phone, visit = liqiang_phone, server.visit_of("liqiang")
+    phone.open(f"/visits/{visit}/notes")
+    phone.page.fill("[name=text]", "最后一条记录")
     with server.office():
         db.session.scalars(select(Device)).one().revoked_at = datetime.now(UTC)
         db.session.commit()
-    phone.page.goto(f"{server.url}/visits/{visit}/notes")
-    phone.page.fill("[name=text]", "最后一条记录")
     phone.page.click("form.entry-form button.save")
     phone.page.wait_for_url("**/visits/revoked")
     phone.sees("没有待上传的内容")
