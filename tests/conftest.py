@@ -22,6 +22,8 @@ from tests.phones import Phone, Somebody
 from tests.postgres import Cluster
 
 ROOT = Path(__file__).parent.parent
+CASES_AGAIN = 2
+"""How many cases of one test run on PostgreSQL too."""
 
 # No test asserts a time, hypothesis's own deadlines included: a busy machine is no fault.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -42,7 +44,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what is not about the chosen database.
 
     A test that asks for ``sqlite`` or ``postgresql`` is about that one; on PostgreSQL whatever
-    needs no database has nothing to show again.
+    needs no database has nothing to show again, and of a test with many cases a few are enough:
+    they differ in what is entered, hardly ever in what the database is asked.
     """
     chosen = config.getoption("--database")
     other = "sqlite" if chosen == "postgresql" else "postgresql"
@@ -51,8 +54,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         needs = getattr(item, "fixturenames", ())
         is_meant = other not in needs and (chosen == "sqlite" or "databases" in needs)
         (kept if is_meant else left).append(item)
+    if chosen == "postgresql":
+        few = {item for cases in _tests(kept).values() for item in _spread(cases)}
+        left += [item for item in kept if item not in few]
+        kept = [item for item in kept if item in few]
     config.hook.pytest_deselected(items=left)
     items[:] = kept
+
+
+def _tests(items: list[pytest.Item]) -> dict[str, list[pytest.Item]]:
+    """The cases of each test, in their order."""
+    found: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        found.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    return found
+
+
+def _spread(cases: list[pytest.Item]) -> list[pytest.Item]:
+    """The first and the last; all of a test that is about PostgreSQL."""
+    if len(cases) <= CASES_AGAIN or "postgresql" in getattr(cases[0], "fixturenames", ()):
+        return cases
+    return [cases[number * (len(cases) - 1) // (CASES_AGAIN - 1)] for number in range(CASES_AGAIN)]
 
 
 @pytest.fixture(scope="session")
