@@ -21,7 +21,6 @@ from fieldapp.forms import read_value, write_form
 from fieldapp.handover import seen_digest, sign, unsigned
 from fieldapp.headers import keep_link
 from fieldapp.ids import is_id, is_token
-from fieldapp.intake import CUSTOMER
 from fieldapp.languages import current_language
 from fieldapp.models import Organisation, Person, Visit, db
 from fieldapp.pages import CATALOGUE, customer_page, form_page, localised, server_page
@@ -34,6 +33,7 @@ from sync.catalogue import ON_PAPER
 from sync.glyphs import coverage
 from sync.merge import WITNESS, State, standing_entries
 from sync.missing import others_first
+from sync.operation import CUSTOMER
 from sync.problems import Problem
 from sync.snapshot import facts
 from sync.validate import Finding, validate

@@ -19,7 +19,7 @@ from fieldapp import downloads
 from fieldapp.forms import read_value
 from fieldapp.headers import keep_link
 from fieldapp.ids import is_id, is_token, mint_id
-from fieldapp.intake import CUSTOMER, EVERY_CHARACTER
+from fieldapp.intake import EVERY_CHARACTER
 from fieldapp.languages import current_language
 from fieldapp.models import Organisation, Report, Visit, db
 from fieldapp.models.papers import PLACE
@@ -30,6 +30,7 @@ from fieldapp.rates import limiter, per_minute
 from fieldapp.sealed import said_in, view_of
 from sync import journal
 from sync.merge import standing_entries
+from sync.operation import CUSTOMER
 from sync.paper_view import PaperView
 from sync.problems import Problem
 from sync.validate import Finding, validate

@@ -219,7 +219,7 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     if not value and kind["policy"] in ("set", "correction"):
         return redirect("/visits" if has_left else f"/visits/{visit_id}", 303)
     with unit(g.person.org_id, datetime.now(UTC)) as opened:
-        for one in _new(kind, state, [value, *others]):
+        for one in _new(kind, state, [value, *others], retake):
             opened.perform(kind["name"], visit_id, g.person, one, heads)
         if retake:
             opened.perform("void", visit_id, g.person, retake)
@@ -378,12 +378,19 @@ def _retake(
 
 
 def _new(
-    kind: Mapping[str, Any], state: State, values: list[dict[str, Any]]
+    kind: Mapping[str, Any], state: State, values: list[dict[str, Any]], retake: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """``values`` without photos that stand there with the same words: sent twice, they are one."""
+    """``values`` without photos that stand there with the same words: sent twice, they are one.
+
+    The photo that is struck out by ``retake`` stands there no more.
+    """
     if kind["name"] != "photo":
         return values
-    standing = [entry["value"] for entry in state["entries"] if not entry["voids"]]
+    standing = [
+        entry["value"]
+        for entry in state["entries"]
+        if not entry["voids"] and entry["id"] != retake.get("entry")
+    ]
     return [value for value in values if value not in standing]
 
 

@@ -20,16 +20,13 @@ from sync import catalogue, clock, scope
 from sync.canonical import hash_of
 from sync.glyphs import coverage
 from sync.merge import OPENING
-from sync.operation import Operation, Received, read_operation
+from sync.operation import CUSTOMER, Operation, Received, read_operation
 from sync.problems import Problem
 from sync.tables import journal
 from sync.validate import validate
 
 SERVER = "server"
 """The device of operations that were performed here, at the desk or on a page Flask answered."""
-
-CUSTOMER = "customer"
-"""The author of what the customer's page performs.  Nobody signs in there, so it is no person."""
 
 EVERY_CHARACTER = (0, 0x110000)
 """The coverage of a text that is never printed."""

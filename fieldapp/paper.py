@@ -13,7 +13,6 @@ from sqlalchemy import select
 
 from fieldapp import blobs
 from fieldapp.context import context_of
-from fieldapp.intake import CUSTOMER
 from fieldapp.languages import LANGUAGES
 from fieldapp.models import Blob, Organisation, Visit, db
 from fieldapp.perform import received_of
@@ -23,7 +22,7 @@ from sync.canonical import canonical
 from sync.catalogue import ON_PAPER
 from sync.changed import ENGINEER
 from sync.missing import to_sign
-from sync.operation import Received
+from sync.operation import CUSTOMER, Received
 from sync.papers import BOTH
 from sync.problems import Problem
 from sync.snapshot import facts

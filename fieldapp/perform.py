@@ -112,7 +112,7 @@ class Unit:
     ) -> Receipt:
         """Perform one operation here.  ``value`` holds the form's fields by name.
 
-        ``author`` is a person, or ``fieldapp.intake.CUSTOMER``.  ``supersedes`` names the heads
+        ``author`` is a person, or ``sync.operation.CUSTOMER``.  ``supersedes`` names the heads
         whose values the author saw, per path; without it the author is taken to have seen what is
         there now.  ``id_`` is the operation's, where a form carried one.
         """

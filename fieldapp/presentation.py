@@ -10,13 +10,13 @@ from sqlalchemy import func, select
 
 from fieldapp.context import contexts_of
 from fieldapp.database import begin_writing, insert_new
-from fieldapp.intake import CUSTOMER
 from fieldapp.models import Blob, BlobReference, Organisation, Person, Visit, db
 from fieldapp.perform import unit
 from fieldapp.policies import Policy, load_policy
 from sync import merge, scope
 from sync.canonical import canonical, sha256
 from sync.catalogue import FROM_CUSTOMER
+from sync.operation import CUSTOMER
 from sync.tables import context_block, journal, visit_scope
 
 State = dict[str, Any]

@@ -16,7 +16,7 @@ from sync import catalogue
 from sync.canonical import canonical
 from sync.changed import changes
 from sync.decisions import doubts
-from sync.operation import Received, by_code_unit, iso
+from sync.operation import CUSTOMER, Received, by_code_unit, iso
 
 State = dict[str, Any]
 
@@ -271,8 +271,8 @@ class _Folder:
         if operation.id in self.quarantined:
             self.quarantine.append(_apart(item))
             return
-        is_for_others = "engineer" not in kind.roles or kind.name in catalogue.FROM_CUSTOMER
-        if is_for_others and set(DOUBTS) & set(item.problems):
+        is_claimed = kind.name in catalogue.FROM_CUSTOMER and operation.author == CUSTOMER
+        if ("engineer" not in kind.roles or is_claimed) and set(DOUBTS) & set(item.problems):
             return
         if operation.kind in REOPENED and operation.id in self.reopened:
             return

@@ -11,6 +11,8 @@ from sync.canonical import LARGEST, canonical
 from sync.problems import Problem
 
 VERSION = 1
+CUSTOMER = "customer"
+"""The author of what the customer's page performs.  Nobody signs in there, so it is no person."""
 _TEXTS = {"id": 36, "visit": 36, "device": 36, "author": 36, "kind": 40}
 _INTEGERS = ("v", "n", "wall", "mono", "skew")
 _LAST_SECOND = 253_370_764_799  # 9998-12-31T23:59:59Z, the last that fieldapp.formats can show

@@ -201,6 +201,9 @@ KINDS: tuple[Kind, ...] = (
     _error(
         "phone.blocked", 503, "Another window of this app is in the way. Please close it.", True
     ),
+    _error(
+        "phone.locked", 423, "This phone is locked. What you typed is kept: open the form again."
+    ),
     _error("phone.no-room", 507, "This phone has no room left: this was not saved. Free some."),
     _error("photo.no-room", 507, "This phone has no room for another photo. All else is saved."),
     _error("answer.not-ours", 502, "Somebody else answers in the office's place.", True),

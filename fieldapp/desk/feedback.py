@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fieldapp.desk.seen import Seen
-from fieldapp.intake import CUSTOMER
 from sync.merge import standing_entries
+from sync.operation import CUSTOMER
 
 
 @dataclass(frozen=True)

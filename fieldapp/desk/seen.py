@@ -20,13 +20,13 @@ from fieldapp.desk.pages import (
     names_of,
     translate,
 )
-from fieldapp.intake import CUSTOMER, SERVER
+from fieldapp.intake import SERVER
 from fieldapp.languages import current_language
 from fieldapp.models import Person, Visit, db
 from fieldapp.perform import Unit, journal_of, unit
 from fieldapp.policies import Policy
 from fieldapp.presentation import policy_of, present
-from sync.operation import iso
+from sync.operation import CUSTOMER, iso
 from sync.problems import Problem
 from sync.tables import journal
 from sync.validate import Finding

@@ -10,9 +10,9 @@ from sqlalchemy import Row
 
 from fieldapp.desk.seen import Seen
 from fieldapp.ids import is_token
-from fieldapp.intake import CUSTOMER
 from sync.canonical import canonical, sha256
 from sync.merge import standing_entries
+from sync.operation import CUSTOMER
 from sync.problems import Problem
 
 

@@ -36,7 +36,13 @@ function prepare() {
   offerMaps()
   offerRecent()
   drawCodes().catch((error) => console.warn("no QR code:", error.message))
-  if (document.querySelector("[data-forget]")) sessionStorage.clear()
+  if (document.querySelector("[data-forget]")) forget()
+}
+
+/** A revoked phone lets go of what pages noted beside the worker's store. */
+function forget() {
+  sessionStorage.clear()
+  for (const name of Object.keys(localStorage)) if (name.startsWith("recent ")) localStorage.removeItem(name)
 }
 
 let used_at = 0

@@ -6,7 +6,7 @@ import { hashOfBytes } from "./digest.js"
 import { day } from "./format.js"
 import { oneByOne, onlyChanged, readHeads, readValue, readWas, timed, writeForm } from "./forms.js"
 import { catalogue, coverage, headers, messages, onPaper } from "./generated.js"
-import { choosePin, handOver, lockOf, readDraft, unlock } from "./lock.js"
+import { choosePin, handOver, isTouch, lockOf, readDraft, unlock } from "./lock.js"
 import { missing, othersFirst, WHICH } from "./missing.js"
 import {
   chooseDisplay,
@@ -143,7 +143,7 @@ get("/visits/<visit_id>", async ({ visit_id }) => {
   return page("engineer/visit.html", visitPage(person, state, await policyOf(person)))
 })
 
-get("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { url }) => {
+get("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) => {
   const person = await currentPerson()
   const kind = kindOf(noun)
   if (await isOpened(person, visit_id, kind)) return seeOther(`/visits/${visit_id}`)
@@ -151,7 +151,7 @@ get("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { url }) => {
   const was = shownFirst(kind, state, url.searchParams)
   let form = writeForm(fieldsOf(kind, state, url.searchParams), was, offsetsOf(state))
   if (kind.policy === "sign" && !missing(state, await policyOf(person)).length) {
-    await handOver(person.id, visit_id)
+    if (isTouch(request)) await handOver(person.id, visit_id)
     const shown = { seen: await seenOf(state), signed: String(state.signatures.length) }
     form = { ...form, ...known(kind, await readDraft(person.id, visit_id, shown)) }
   }
@@ -198,7 +198,7 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
   }
   const isNothing = ["set", "correction"].includes(kind.policy) && !Object.keys(value).length
   const opened = kind.name === OPENING ? state : undefined
-  for (const one of isNothing ? [] : unheardOf(kind, state, [value, ...others])) {
+  for (const one of isNothing ? [] : unheardOf(kind, state, [value, ...others], retake)) {
     await perform(person, kind, visit_id, one, heads, opened)
   }
   if (retake) await perform(person, catalogue.void, visit_id, retake, {})
@@ -318,12 +318,14 @@ function retakeOf(kind, state, about, posted) {
   return readValue(catalogue.void.fields, struckOut, [])
 }
 
-/** `values` without photos that stand there with the same words: sent twice, they are one. */
-function unheardOf(kind, state, values) {
+/**
+ * `values` without photos that stand there with the same words: sent twice, they are one. The photo
+ * that is struck out by `retake` stands there no more.
+ */
+function unheardOf(kind, state, values, retake) {
   if (kind.name !== "photo") return values
-  const standing = new Set(
-    state.entries.filter((entry) => !entry.voids.length).map((entry) => canonical(entry.value)),
-  )
+  const stands = (entry) => !entry.voids.length && entry.id !== retake?.entry
+  const standing = new Set(state.entries.filter(stands).map((entry) => canonical(entry.value)))
   return values.filter((value) => !standing.has(canonical(value)))
 }
 

@@ -6,7 +6,7 @@
  * The first two open by the PIN that its owner chose here. That is a courtesy and no encryption:
  * docs/security.md says against whom it helps. The PIN never leaves the phone.
  */
-import { readNotes, readSetting, readVisit, writeMeta } from "./store.js"
+import { changeNote, readNotes, readSetting, readVisit, writeMeta } from "./store.js"
 
 /** SHA-256 rounds of a guess. The PIN is short: this is what makes trying them all take hours. */
 const ITERATIONS = 600_000
@@ -23,8 +23,8 @@ const NOTED_MS = 10_000
 /** A clock that jumped back by more counts as idle: it must not lengthen the time. */
 const CLOCK_MS = MINUTE_MS
 
-const LOCK = "/visits/lock"
-const REVOKED = "/visits/revoked"
+export const LOCK = "/visits/lock"
+export const REVOKED = "/visits/revoked"
 
 /** What the customer needs of the visit that was handed to him. */
 const HANDED = ["signatures", "refusals", "ratings"]
@@ -49,7 +49,7 @@ export async function barrier({ method }, { pathname, search }) {
   if (!(await readVisit(person.id, visit))) return LOCK
   const [, , id, noun, rest] = pathname.split("/")
   const isHanded = id === visit && HANDED.includes(noun) && rest === undefined
-  const isPicture = id === visit && noun === "photos" && isReading
+  const isPicture = id === visit && noun === "photos" && rest !== undefined && isReading
   return isHanded || isPicture ? "" : `/visits/${visit}/signatures`
 }
 
@@ -58,6 +58,11 @@ function behindRevocation(pathname, isIdle) {
   if (pathname === REVOKED || !pathname.startsWith("/visits")) return ""
   if (pathname !== "/visits/sync/file") return REVOKED
   return isIdle ? `${LOCK}?back=${encodeURIComponent(pathname)}` : ""
+}
+
+/** Whether a person caused a request: pages also ask by themselves. */
+export function isTouch({ mode, method, headers }) {
+  return mode === "navigate" || method !== "GET" || headers.has("HX-Request")
 }
 
 /** Somebody touched the phone; a locked one stays locked. */
@@ -133,9 +138,11 @@ export function choosePin(person, { current, pin, repeat }) {
 /** One guess; wrong ones are counted, and wait the longer the more there were. */
 async function attempt(person, { pin, tries }, text) {
   const now = Date.now()
-  const { count = 0, at = 0 } = tries ?? {}
-  // a clock that was set back does not make the wait longer than it is
-  const left = Math.min(at + waitAfter(count) - now, waitAfter(count))
+  const { count = 0, at: noted = 0 } = tries ?? {}
+  // a clock that was set back: the wait begins once more, on the clock there is now
+  const at = Math.min(noted, now)
+  if (at < noted) await writeMeta(person, { tries: { count, at } })
+  const left = at + waitAfter(count) - now
   if (left > 0) return { code: "pin.wait", seconds: String(Math.ceil(left / 1000)) }
   const hash = pin && (await stretched(digits(text), pin.salt, pin.iterations))
   if (pin && !isSame(hash, pin.hash)) {
@@ -195,9 +202,11 @@ export async function readDraft(person, visit, { seen, signed }) {
 /** The customer entered something. */
 export async function keepDraft({ visit, seen, signed, fields }) {
   const person = await readSetting("person")
-  const { handover } = person ? await readNotes(person.id, ["handover"]) : {}
-  if (handover?.visit !== visit) return
-  await writeMeta(person.id, { handover: { visit, draft: { seen, signed, fields } } })
+  if (!person) return
+  // in one step: a word that comes late must not undo what the PIN ended
+  await changeNote(person.id, "handover", (handover) =>
+    handover?.visit === visit ? { visit, draft: { seen, signed, fields } } : handover,
+  )
 }
 
 /** Whoever gave his password is the owner: no lock is left, and a PIN he forgot is gone. */

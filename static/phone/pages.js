@@ -84,8 +84,9 @@ export function formPage(person, state, policy, kind, form, findings, more) {
   }
 }
 
-export function problemPage(person, code) {
-  return { path: "/visits", person, code, sync: NOTHING }
+/** Arguments of `engineer/problem.html`; `way` is where its button leads. */
+export function problemPage(person, code, way) {
+  return { path: "/visits", person, code, sync: NOTHING, way }
 }
 
 /** Arguments of `engineer/pin.html`; `lock` is what `lock.js` says of this phone. */

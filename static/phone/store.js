@@ -161,6 +161,15 @@ export function readNotes(person, keys) {
   })
 }
 
+/** Let `change` make a note anew from what it is, in one transaction; nothing in it may wait. */
+export function changeNote(person, key, change) {
+  return use(of(person), async (db) => {
+    const tx = db.transaction("meta", "readwrite", STRICT)
+    tx.store.put(change(await tx.store.get(key)), key)
+    await tx.done
+  })
+}
+
 /** Write several notes in one transaction. */
 export function writeMeta(person, notes) {
   return use(of(person), async (db) => {

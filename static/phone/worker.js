@@ -3,7 +3,7 @@
 import "./engineer.js"
 import { shell } from "./generated.js"
 import { dropOldLater, fetchLater, fromLater, isLater } from "./later.js"
-import { barrier, keepDraft, noteUse } from "./lock.js"
+import { barrier, isTouch, keepDraft, lockOf, LOCK, noteUse, REVOKED } from "./lock.js"
 import { page, problemPage, seeOther } from "./pages.js"
 import { Problem } from "./problem.js"
 import { match } from "./routes.js"
@@ -16,9 +16,11 @@ const SOON_MS = 300
 /** Pages of the server that would let a session in that was meant to be over. */
 const DOORS = ["/", "/sign-in", "/welcome"]
 const STATUS = {
+  "access.revoked": 403,
   "access.sign-in": 401,
   "blob.hash-mismatch": 422,
   "phone.blocked": 503,
+  "phone.locked": 423,
   "phone.no-room": 507,
   "photo.no-room": 507,
   "server.failed": 500,
@@ -58,7 +60,7 @@ async function answer(route, event, url) {
   const { request } = event
   try {
     const instead = await barrier(request, url)
-    if (instead) return seeOther(instead)
+    if (instead) return ["GET", "HEAD"].includes(request.method) ? seeOther(instead) : notTaken(instead)
     if (isTouch(request)) event.waitUntil(noteUse())
     const response = await route.handler(route.names, { request, url })
     if (!["GET", "HEAD"].includes(request.method)) event.waitUntil(syncSoon())
@@ -68,9 +70,14 @@ async function answer(route, event, url) {
   }
 }
 
-/** Whether a person caused it: pages also ask by themselves. */
-function isTouch(request) {
-  return request.mode === "navigate" || request.method !== "GET" || request.headers.has("HX-Request")
+/**
+ * A form of another tab, sent while this one is locked: nothing is recorded, and its page is told so
+ * by the status: what was typed stays in its draft.
+ */
+async function notTaken(instead) {
+  const person = (await readSetting("person")) ?? NOBODY
+  const code = instead === REVOKED ? "access.revoked" : "phone.locked"
+  return page("engineer/problem.html", problemPage(person, code, instead), STATUS[code])
 }
 
 /** A door leads round no lock. */
@@ -85,7 +92,10 @@ async function failed(error, request) {
   if (!isKnown) console.error(error)
   const code = isKnown ? error.code : "server.failed"
   const elsewhere = ["access.sign-in", "visit.not-found"].includes(code)
-  if (request.method === "GET" && (elsewhere || !isKnown)) {
+  const isHanded = await readSetting("person")
+    .then(async (person) => person && (await lockOf(person.id)).visit)
+    .catch(() => "")
+  if (!isHanded && request.method === "GET" && (elsewhere || !isKnown)) {
     try {
       return await throughDoor(request)
     } catch {
@@ -93,7 +103,8 @@ async function failed(error, request) {
     }
   }
   const person = (await readSetting("person").catch(() => null)) ?? NOBODY
-  return page("engineer/problem.html", problemPage(person, code), STATUS[code] ?? 404)
+  const args = problemPage(person, code, isHanded ? LOCK : "/visits")
+  return page("engineer/problem.html", args, STATUS[code] ?? 404)
 }
 
 /** The server's page, after a sign-out that could not reach it before. */

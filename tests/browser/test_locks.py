@@ -169,12 +169,18 @@ def test_the_customer_comes_to_nothing_but_his_own_page(phone: Phone, day: Day):
     is_handed(other, url, visit)
     other.close()
     before = len(phone.outbox("liqiang"))
-    went = page.evaluate(
-        """async (path) => (await fetch(path, { method: "POST",
-             body: new URLSearchParams({ text: "not mine" }) })).url""",
+    status, said = page.evaluate(
+        """async (path) => {
+          const body = new URLSearchParams({ text: "not mine" })
+          const answer = await fetch(path, { method: "POST", body })
+          return [answer.status, await answer.text()]
+        }""",
         f"/visits/{visit}/notes",
     )
-    assert went == f"{url}/visits/{visit}/signatures"
+    assert status == 423
+    assert "本机已锁定" in said
+    page.goto(f"{url}/visits/{visit}/photos")
+    is_handed(page, url, visit)
     assert len(phone.outbox("liqiang")) == before
 
     phone.fill("name", "Alice Wong")
@@ -201,6 +207,45 @@ def test_the_customer_comes_to_nothing_but_his_own_page(phone: Phone, day: Day):
     type_pin(page)
     expect(page).to_have_url(f"{url}/visits/{visit}")
     expect(page.locator(".bar")).to_be_visible()
+
+
+def test_what_is_half_typed_in_another_tab_is_there_again_after_the_customer_signed(
+    phone: Phone, day: Day
+):
+    page, url, visit = phone.page, phone.server.url, day.visits["ready"]
+    choose_pin(page, url)
+    other = phone.context.new_page()
+    other.goto(f"{url}/visits/{visit}/notes")
+    other.fill("[name=text]", "钥匙在门卫处")
+    phone.open(f"/visits/{visit}/signatures")
+    is_handed(page, url, visit)
+    other.goto(f"{url}/visits/{visit}")
+    is_handed(other, url, visit)
+    page.locator(".leave").click()
+    type_pin(page)
+    expect(page).to_have_url(f"{url}/visits/{visit}")
+    other.goto(f"{url}/visits/{visit}/notes")
+    expect(other.locator("[name=text]")).to_have_value("钥匙在门卫处")
+    other.close()
+
+
+def test_a_clock_that_was_set_back_makes_nobody_wait_for_it(phone: Phone):
+    page, url = phone.page, phone.server.url
+    choose_pin(page, url)
+    leave_it(phone)
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    phone.note("liqiang", tries={"count": 6, "at": now + 86_400_000})
+    page.goto(f"{url}/visits")
+    type_pin(page)
+    expect(page.locator(".finding")).to_contain_text("40")  # seconds, by the clock there is now
+    kept = [
+        json.loads(value) for key, value in page.evaluate(STORED) if key.endswith(" meta tries")
+    ]
+    assert [tries["count"] for tries in kept] == [6]
+    assert kept[0]["at"] < now + 3_600_000
+    phone.note("liqiang", tries={"count": 6, "at": now - 3_600_000})
+    type_pin(page)
+    expect(page).to_have_url(f"{url}/visits")
 
 
 def test_without_a_pin_a_held_button_is_the_way_out(phone: Phone, day: Day):
@@ -413,6 +458,7 @@ def test_a_revoked_phone_forgets_all_but_what_nobody_else_has(phone: Phone, day:
     page.fill("[name=text]", "half typed words")
     sync_now(page)
     phone.until(lambda: all(row["state"] != "unsent" for row in phone.outbox("liqiang")))
+    page.evaluate("localStorage.setItem('recent x', 'phrase that was used lately')")
     stored = "".join(value for _, value in page.evaluate(STORED))
     assert "confirmed words" in stored
     assert "half typed words" in stored
@@ -444,7 +490,7 @@ def test_a_revoked_phone_forgets_all_but_what_nobody_else_has(phone: Phone, day:
     rows = page.evaluate(STORED)
     stored = "".join(value for key, value in rows if not key.startswith("cache "))
     assert "unsent words" in stored
-    for words in ("confirmed words", "half typed words", "浦江", "offsets"):
+    for words in ("confirmed words", "half typed words", "浦江", "offsets", "phrase that"):
         assert words not in stored, words
     outbox = [key for key, _ in rows if " outbox " in key]
     assert len(outbox) == 1

@@ -7,6 +7,7 @@ Chromium with the state in their database.  Then once more over the wire, after 
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import re
 import urllib.request
@@ -509,15 +510,15 @@ def test_both_sides_ask_everybody_who_was_trained(
 def test_both_sides_tell_every_problem_alike(language: str, phone_page: Page, flask: Flask):
     phone_page.evaluate("(language) => phone.writeSetting('language', language)", language)
     sync = {"items": 0, "arrived": 0, "photos": 0, "paused": "", "removed": ""}
-    for kind in problems.KINDS:
-        arguments = {"path": "/visits", "person": ERIN, "code": kind.code, "sync": sync}
+    for kind, way in itertools.product(problems.KINDS, ("/visits", "/visits/lock")):
+        arguments = {"path": "/visits", "person": ERIN, "code": kind.code, "sync": sync, "way": way}
         headers = {"Accept-Language": language.replace("_", "-")}
         with flask.app.test_request_context("/visits", headers=headers):
             html = pages.shared_page("engineer/problem.html", arguments).get_data(as_text=True)
         told = phone_page.evaluate(
-            """async ([person, code]) =>
-              (await phone.page("engineer/problem.html", phone.problemPage(person, code))).text()""",
-            [ERIN, kind.code],
+            """async ([person, code, way]) =>
+              (await phone.page("engineer/problem.html", phone.problemPage(person, code, way))).text()""",
+            [ERIN, kind.code, way],
         )
         assert told == html, difference(html, told)
 

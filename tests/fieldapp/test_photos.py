@@ -89,6 +89,15 @@ def test_a_photo_taken_again_strikes_the_old_one_out(app, visit, client, save):
     assert '<form class="entry-form"' not in client.get(f"/visits/{visit}/photos{query}").text
 
 
+def test_the_same_picture_taken_again_with_others_stands_in_its_own_place(app, visit, save):
+    save(FIRST, slot="nameplate")
+    (old,) = photos_of(app, visit)
+    again = save(f"{FIRST} {SECOND}", f"?entry={old['id']}", slot="nameplate", reason="one more")
+    assert again.status_code == 303
+    standing = [entry["value"]["sha256"] for entry in photos_of(app, visit) if not entry["voids"]]
+    assert sorted(standing) == sorted([FIRST, SECOND])
+
+
 @pytest.mark.parametrize("entry", ["note", "nothing"])
 def test_only_a_photo_is_taken_again(app, visit, client, save, entry):
     client.post(f"/visits/{visit}/notes", data={"text": "a note"}, headers=PAGE)

@@ -161,6 +161,16 @@ def test_what_was_released_counts_and_keeps_its_flag():
     assert [flag["code"] for flag in state["flags"]] == ["device.revoked"]
 
 
+def test_a_rating_tapped_on_a_phone_counts_once_it_is_released_and_a_claimed_one_never():
+    tapped = envelope(1, "rating", {"stars": "5"})
+    claimed = envelope(2, "rating", {"stars": "1"}) | {"author": "customer"}
+    releases = [judgement(3, "release", tapped), judgement(4, "release", claimed)]
+    doubted = [received(body, "device.revoked") for body in (tapped, claimed)]
+    state = folded(*doubted, *map(received, releases))
+    assert [entry["id"] for entry in state["entries"]] == [tapped["id"]]
+    assert state["quarantine"] == []
+
+
 def test_a_release_that_was_reopened_releases_nothing():
     release = judgement(3, "release", FUSE)
     again = judgement(4, "reopening", release)
