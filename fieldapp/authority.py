@@ -1,7 +1,7 @@
 """The certificate authority of one machine, for phones in its own network.
 
 A phone that trusts its root lets this machine speak for private addresses and for the machine's own
-names, and for nothing else: the root says so itself (name constraints), so that whoever steals its
+name, and for nothing else: the root says so itself (name constraints), so that whoever steals its
 key cannot speak for a bank.  Everything lies in ``lan`` in the instance folder.
 """
 
@@ -48,7 +48,8 @@ class NoAuthority(ValueError):
 class Authority:
     """What a server needs, and what phones are offered.
 
-    ``addresses`` and ``names`` are those that the server's certificate speaks for.
+    ``addresses`` and ``names`` are those that the server's certificate speaks for.  The root
+    ``is_another`` when it has just replaced one that phones may trust.
     """
 
     root: x509.Certificate
@@ -56,6 +57,7 @@ class Authority:
     certificate_file: Path
     addresses: tuple[Address, ...]
     names: tuple[str, ...]
+    is_another: bool = False
 
     def root_der(self) -> bytes:
         """The root certificate, as Android and computers take it."""
@@ -117,9 +119,9 @@ def _outward() -> Address | None:
 
 
 def machine_names() -> list[str]:
-    """The machine's name, and the name under which neighbours find it without a name server."""
+    """The name under which neighbours find this machine without a name server."""
     name = socket.gethostname().partition(".")[0].lower()
-    return [name, f"{name}.local"] if _LABEL.fullmatch(name) else []
+    return [f"{name}.local"] if _LABEL.fullmatch(name) else []
 
 
 def prepare(
@@ -128,14 +130,15 @@ def prepare(
     """The authority in ``folder`` with a certificate for ``addresses`` and ``names``.
 
     Made when there is none; the server's certificate anew when it speaks for others than asked, was
-    issued by another root or ends within a month.  A root that ends is made anew too: phones have
-    to be told again.  Raises NoAuthority when there is no address, or none that the root allows.
+    issued by another root or ends within a month.  A root that ends or speaks for too much is made
+    anew too: phones have to be told again.  Raises NoAuthority when there is no address, or none
+    that the root allows.
     """
     if not addresses:
         raise NoAuthority("this machine has no address in a network: connect it, then start again")
     names = [name for name in names if _is_name(name)]
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    root, private = _root(folder, addresses, names, now)
+    root, private, is_another = _root(folder, addresses, names, now)
     allowed = tuple(each for each in addresses if _is_allowed(root, each))
     if not allowed:
         raise NoAuthority(
@@ -144,7 +147,7 @@ def prepare(
         )
     known = tuple(name for name in names if _is_allowed(root, name))
     authority = Authority(
-        root, folder / "server.key.pem", folder / "server.crt.pem", allowed, known
+        root, folder / "server.key.pem", folder / "server.crt.pem", allowed, known, is_another
     )
     if not _serves(authority, now):
         _issue(authority, private, now)
@@ -152,14 +155,22 @@ def prepare(
 
 
 def _is_name(name: str) -> bool:
-    return len(name) <= 253 and all(_LABEL.fullmatch(part) for part in name.split("."))
+    """Whether a root may be made for a name.
+
+    It then speaks for all names below too: for a machine that is just called ``dev`` those would be
+    a top-level domain of the world.
+    """
+    return (
+        "." in name and len(name) <= 253 and all(_LABEL.fullmatch(part) for part in name.split("."))
+    )
 
 
 def _root(
     folder: Path, addresses: Sequence[Address], names: Sequence[str], now: datetime
-) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """The root and its key, made when there is none that lasts."""
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey, bool]:
+    """The root, its key and whether it replaces another; made when there is none to go on with."""
     key_file, certificate_file = folder / "root.key.pem", folder / "root.crt.pem"
+    is_another = False
     try:
         root = x509.load_pem_x509_certificate(certificate_file.read_bytes())
         private = serialization.load_pem_private_key(key_file.read_bytes(), None)
@@ -171,8 +182,9 @@ def _root(
             private.public_key() != root.public_key()
         ):
             raise NoAuthority(f"key and certificate in {folder} do not belong together: remove it")
-        if lasts:
-            return root, private
+        if lasts and all(map(_is_name, _names_of(root))):
+            return root, private, False
+        is_another = True
     private = ec.generate_private_key(ec.SECP256R1())
     public = private.public_key()
     identifier = x509.SubjectKeyIdentifier.from_public_key(public)
@@ -194,11 +206,11 @@ def _root(
     )
     _write(key_file, _private_pem(private), 0o600)
     _write(certificate_file, root.public_bytes(serialization.Encoding.PEM), 0o644)
-    return root, private
+    return root, private, is_another
 
 
 def _permitted(addresses: Iterable[Address], names: Iterable[str]) -> list[x509.GeneralName]:
-    """Private networks, this machine's other addresses, its names; no mail address at all."""
+    """Private networks, this machine's other addresses, its name; no mail address at all."""
     private = [ipaddress.ip_network(each) for each in PRIVATE]
     own = [
         ipaddress.ip_network(each)
@@ -213,16 +225,22 @@ def _permitted(addresses: Iterable[Address], names: Iterable[str]) -> list[x509.
     ]
 
 
+def _subtrees(root: x509.Certificate) -> list[x509.GeneralName]:
+    found = root.extensions.get_extension_for_class(x509.NameConstraints).value
+    return found.permitted_subtrees or []
+
+
+def _names_of(root: x509.Certificate) -> list[str]:
+    """The names that the root speaks for, each with all below it."""
+    return [each.value for each in _subtrees(root) if isinstance(each, x509.DNSName)]
+
+
 def _is_allowed(root: x509.Certificate, name: Address | str) -> bool:
     """Whether the root may speak for an address or a name."""
-    found = root.extensions.get_extension_for_class(x509.NameConstraints).value
-    for each in found.permitted_subtrees or ():
-        if isinstance(each, x509.IPAddress) and not isinstance(name, str):
-            if name in each.value:  # type: ignore[operator]
-                return True
-        elif isinstance(each, x509.DNSName) and isinstance(name, str) and each.value == name:
-            return True
-    return False
+    if isinstance(name, str):
+        return name in _names_of(root)
+    networks = [each.value for each in _subtrees(root) if isinstance(each, x509.IPAddress)]
+    return any(name in network for network in networks)  # type: ignore[operator]
 
 
 def _serves(authority: Authority, now: datetime) -> bool:
@@ -251,7 +269,8 @@ def _spoken_for(authority: Authority) -> list[x509.GeneralName]:
 def _issue(authority: Authority, issuer: ec.EllipticCurvePrivateKey, now: datetime) -> None:
     """A new key and certificate of the server."""
     private = ec.generate_private_key(ec.SECP256R1())
-    called = str(authority.addresses[0])
+    # no bare address: where no name stands beside it, OpenSSL takes it for one the root forbids
+    called = f"fieldapp {authority.addresses[0]}"
     until = min(now + timedelta(days=SERVER_DAYS), authority.root.not_valid_after_utc)
     certificate = (
         x509.CertificateBuilder()

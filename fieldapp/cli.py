@@ -467,6 +467,11 @@ def _serve_lan(host: str, port: int) -> None:
         ) from None
     with _at_work():
         threading.Thread(target=page.run, daemon=True).start()
+        if ours.is_another:
+            click.echo(
+                "The root certificate was made anew: the last one ended or spoke for too much.\n"
+                "Take that one off every phone, and install the new one."
+            )
         _tell_phones(plain, config["PUBLIC_URL"], ours.fingerprint())
         try:
             server.serve()

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from fieldapp.authority import Authority
 
 SILENCE_SECONDS = 30
-"""How long a phone may say nothing in the middle of a request."""
+"""How long a phone may say nothing, between requests or in the middle of one."""
+HEADER_BYTES = 256 * 1024
+"""As waitress has it; Cheroot would read headers without an end."""
+KEPT = 100
+"""From so many silent connections on, others are closed after their answer."""
 
 
 class _Adapter(BuiltinSSLAdapter):
@@ -37,13 +41,20 @@ class _Connection(HTTPConnection):
     is_greeted = False
 
     def communicate(self) -> bool:
-        """Greet first; who does not trust us, or speaks plain HTTP, is let go."""
-        try:
-            if not self.is_greeted:
+        """Greet first; who does not trust us, or speaks plain HTTP, is let go.
+
+        Who then asks nothing yet waits outside: browsers open connections ahead, and each would
+        hold a thread.
+        """
+        if not self.is_greeted:
+            try:
                 self.socket.do_handshake()
-                self.is_greeted = True
-        except OSError:  # an SSLError is one
-            return False
+            except OSError:  # an SSLError is one
+                return False
+            self.is_greeted = True
+            # what is decrypted already no selector sees
+            if not self.socket.pending():
+                return True
         return bool(super().communicate())  # type: ignore[no-untyped-call]
 
 
@@ -58,11 +69,14 @@ def make_server(
 ) -> Server:
     """A server for ``app``; ``start`` serves until it is stopped or the process ends.
 
-    It refuses a request with a body of more than ``body_bytes``.
+    It refuses a request with a body of more than ``body_bytes``, or headers of more than
+    HEADER_BYTES.
     """
     server = Server((host, port), app, numthreads=threads, request_queue_size=64,
                     timeout=SILENCE_SECONDS)  # fmt: skip
     server.ssl_adapter = _Adapter(authority)
     server.ConnectionClass = _Connection
+    server.max_request_header_size = HEADER_BYTES
     server.max_request_body_size = body_bytes
+    server.keep_alive_conn_limit = KEPT
     return server

@@ -535,7 +535,7 @@ def trust_page() -> Iterator[str]:
     """Where the page that offers a machine's root certificate is, meanwhile."""
     with tempfile.TemporaryDirectory() as folder:
         address = [IPv4Address("192.168.1.20")]
-        authority = prepare(Path(folder), address, ["depot"], datetime.now(UTC))
+        authority = prepare(Path(folder), address, ["depot.local"], datetime.now(UTC))
     app = create_trust_page(authority, "https://192.168.1.20:8000")
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever)

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, expect
 from server import Server, free_port
 
-from fieldapp.authority import machine_addresses
+from fieldapp.authority import ROOT_DAYS, machine_addresses, prepare
 
 WAIT_SECONDS = 30
 
@@ -137,6 +138,20 @@ def test_a_second_start_keeps_what_phones_trust(lan: LanServer):
     lan.stop()
     lan.start()
     assert lan.root.read_bytes() == before
+    assert "made anew" not in lan.printed.read_text("utf-8")
+    with lan.ask(lan.trusting_its_root()) as answer:
+        assert answer.status == 200
+
+
+def test_it_says_when_phones_have_to_trust_another_root(lan: LanServer):
+    lan.stop()
+    shutil.rmtree(lan.root.parent)
+    soon_over = datetime.now(UTC) - timedelta(days=ROOT_DAYS - 10)
+    ending = prepare(lan.root.parent, machine_addresses(), [], soon_over)
+    lan.start()
+    printed = lan.printed.read_text("utf-8")
+    assert "The root certificate was made anew" in printed
+    assert ending.fingerprint() not in printed
     with lan.ask(lan.trusting_its_root()) as answer:
         assert answer.status == 200
 

@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 HOME = IPv4Address("192.168.1.20")
 OFFICE = IPv4Address("10.4.0.7")
 CAMPUS = IPv4Address("203.0.113.9")
-NAMES = ["depot", "depot.local"]
+NAMES = ["depot.local"]
 
 
 def days(count: int) -> datetime:
@@ -35,11 +35,11 @@ def extension(certificate, kind):
     return certificate.extensions.get_extension_for_class(kind)
 
 
-def verified(folder, certificate_file, *more: str) -> str:
+def verified(folder, certificate_file, *more: str, at: datetime = NOW) -> str:
     """What openssl says of a server's certificate when only this root is trusted."""
     done = subprocess.run(
         ["openssl", "verify", "-CAfile", str(folder / "root.crt.pem"), "-no-CApath",
-         "-purpose", "sslserver", "-attime", str(int(NOW.timestamp())), *more, str(certificate_file)],
+         "-purpose", "sslserver", "-attime", str(int(at.timestamp())), *more, str(certificate_file)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.stdout + done.stderr
@@ -112,6 +112,7 @@ def test_the_servers_certificate_is_renewed_and_phones_need_nothing_new(
     found = extension(server_of(second), x509.SubjectAlternativeName).value
     assert set(found.get_values_for_type(x509.IPAddress)) == set(addresses)
     assert set(found.get_values_for_type(x509.DNSName)) == set(names)
+    assert "OK" in verified(tmp_path, second.certificate_file, at=at)
 
 
 @pytest.mark.parametrize("name", ["server.key.pem", "server.crt.pem"])
@@ -155,8 +156,42 @@ def test_an_address_of_the_world_is_only_spoken_for_when_the_root_was_made_for_i
 
 
 def test_a_name_that_is_none_stays_out(tmp_path):
-    made = prepare(tmp_path, [HOME], ["a_b", "-x", "", "depot", "y" * 64], NOW)
-    assert made.names == ("depot",)
+    made = prepare(
+        tmp_path, [HOME], ["a_b.local", "-x.local", "", "y" * 64 + ".local", *NAMES], NOW
+    )
+    assert made.names == ("depot.local",)
+
+
+def permitted_names(authority) -> list[str]:
+    found = extension(authority.root, x509.NameConstraints).value.permitted_subtrees
+    return [each.value for each in found if isinstance(each, x509.DNSName)]
+
+
+@pytest.mark.parametrize("name", ["dev", "app"])
+def test_a_machine_named_like_a_top_level_domain_does_not_speak_for_all_of_it(
+    tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr("socket.gethostname", lambda: name)
+    assert machine_names() == [f"{name}.local"]
+    made = prepare(tmp_path, [HOME], [name, *machine_names()], NOW)
+    assert permitted_names(made) == [f"{name}.local", "fieldapp.invalid"]
+    assert made.names == (f"{name}.local",)
+    assert "OK" in verified(tmp_path, made.certificate_file, "-verify_hostname", f"{name}.local")
+
+
+def test_a_root_that_speaks_for_a_whole_top_level_domain_is_replaced(tmp_path, monkeypatch):
+    with monkeypatch.context() as before:  # as roots were made once
+        before.setattr("fieldapp.authority._is_name", lambda name: True)
+        wide = prepare(tmp_path, [HOME], ["dev", "dev.local"], NOW)
+    assert "dev" in permitted_names(wide)
+    assert not wide.is_another
+    narrow = prepare(tmp_path, [HOME], ["dev.local"], NOW)
+    assert narrow.is_another
+    assert "dev" not in permitted_names(narrow)
+    assert "OK" in verified(tmp_path, narrow.certificate_file)
+    again = prepare(tmp_path, [HOME], ["dev.local"], NOW)
+    assert again.root == narrow.root
+    assert not again.is_another
 
 
 def test_an_iphone_reads_the_root_from_its_profile(tmp_path):

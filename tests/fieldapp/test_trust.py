@@ -18,7 +18,7 @@ URL = "https://192.168.1.20:8000"
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lan")
-    return prepare(folder, [IPv4Address("192.168.1.20")], ["depot"], datetime.now(UTC))
+    return prepare(folder, [IPv4Address("192.168.1.20")], ["depot.local"], datetime.now(UTC))
 
 
 @pytest.fixture
