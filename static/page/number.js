@@ -1,6 +1,9 @@
 // Beside every number a button that scans it, below it what the office knows of it: both come with the
 // first use (serial.js), and without them a number is typed as ever.
 
+/** The tap that left the field ends first: the line that appears would move its aim away under it. */
+const TAP_MS = 300
+
 async function use(input, work) {
   try {
     await work(await import("./serial.js"))
@@ -16,5 +19,5 @@ document.addEventListener("click", ({ target }) => {
   if (button) use(document.getElementById(button.dataset.scan), ({ scanInto }) => scanInto(button))
 })
 document.addEventListener("change", ({ target }) => {
-  if (target.matches?.("[data-expects]")) use(target, ({ tell }) => tell(target))
+  if (target.matches?.("[data-expects]")) setTimeout(() => use(target, ({ tell }) => tell(target)), TAP_MS)
 })

@@ -28,6 +28,8 @@ const worker = navigator.serviceWorker
 
 /** Whatever just came into the page, by a load or by a swap. */
 function prepare() {
+  // a swap leaves the root as it was: from the engineer's language to the customer's and back
+  document.documentElement.lang = document.querySelector("main")?.lang || document.documentElement.lang
   forgetPhotos()
   readForms()
   showPhotos()

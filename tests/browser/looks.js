@@ -49,7 +49,7 @@
     if (!(button.textContent.trim() || button.getAttribute("aria-label") || button.querySelector("img[alt]")?.alt)) said.push(`${name(button)} says nothing`)
   }
   for (const image of all("img")) if (!image.alt) said.push("a picture without words")
-  for (const id of [...document.querySelectorAll("[aria-describedby]")].map((each) => each.getAttribute("aria-describedby"))) {
+  for (const id of [...document.querySelectorAll("[aria-describedby]")].flatMap((each) => each.getAttribute("aria-describedby").split(/\s+/))) {
     if (!document.getElementById(id)) said.push(`nothing is called ${id}`)
   }
   const ids = [...document.querySelectorAll("[id]")].map((each) => each.id)
