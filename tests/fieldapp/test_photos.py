@@ -100,6 +100,18 @@ def test_only_a_photo_is_taken_again(app, visit, client, save, entry):
     assert kept["voids"] == []
 
 
+def test_a_photo_is_never_corrected(app, visit, client, save):
+    save(f"{FIRST}:{SECOND}", caption="before")
+    (photo,) = photos_of(app, visit)
+    address = f"/visits/{visit}/corrections?entry={photo['id']}"
+    changed = {"sha256": f"{FIRST} {THIRD}", "caption": "after", "entry": photo["id"]}
+    for answer in (client.get(address), client.post(address, data=changed, headers=PAGE)):
+        assert answer.status_code == 404
+        assert "entry.not-found" in answer.text
+    (kept,) = photos_of(app, visit)
+    assert kept["value"] == photo["value"]
+
+
 def test_a_strip_gets_a_small_picture_once_there_is_a_copy(app, visit, client, save, erin):
     file = io.BytesIO()
     Image.effect_noise((1600, 1200), 60).convert("RGB").save(file, "JPEG")
