@@ -182,7 +182,7 @@ def create_entry(visit_id: str, noun: str) -> ResponseReturnValue:
     now_ms = int(datetime.now(UTC).timestamp() * 1000)
     value, *others = (
         timed(fields, read_value(fields, one, offsets), now_ms)
-        for one in one_by_one(fields, posted)
+        for one in (one_by_one(fields, posted) if kind["name"] == "photo" else [posted])
     )
     retake = _retake(kind, state, posted)
     choices = policy.choices(str(value.get("list", "")))
@@ -344,12 +344,13 @@ def _entry(state: State) -> dict[str, Any]:
 def _fields(kind: Mapping[str, Any], state: State) -> list[dict[str, Any]]:
     """The fields the form asks for; a correction asks for those of its entry.
 
-    What somebody signed is never corrected: Problem("entry.not-found").
+    What somebody signed is never corrected, and a photo is taken again instead:
+    Problem("entry.not-found").
     """
     if kind["policy"] != "correction":
         return list(kind["fields"])
     about = pages.CATALOGUE[_entry(state)["kind"]]
-    if about["policy"] != "add" or _is_for_customer(about):
+    if about["policy"] != "add" or about["name"] == "photo" or _is_for_customer(about):
         raise Problem("entry.not-found")
     return list(about["fields"])
 

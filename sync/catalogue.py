@@ -53,7 +53,7 @@ class Field:
     the field of that name is filled in; what is not is required ``beside`` one that is.
     ``expects`` is what a number should name: the ``asset`` of the work order, a thing in the
     ``van``, a ``loaner`` lent here, the ``original`` taken away for it, a ``part`` of the stock,
-    or nothing in particular.
+    or nothing in particular.  What ``is_hash`` names a photo by its SHA-256, whatever its type.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Field:
     unless: str = ""
     beside: str = ""
     expects: str = ""
+    is_hash: bool = False
 
 
 @dataclass(frozen=True)
@@ -420,7 +421,7 @@ KINDS: tuple[Kind, ...] = (
             Field("sha256", "photo", N_("Photo"), True, 64),
             Field("slot", "choice", N_("Which photo"), choices="photo_slots"),
             Field("caption", "text", N_("What it shows"), limit=200),
-            Field("unmarked", "hidden", N_("Without the marks"), limit=64),
+            Field("unmarked", "hidden", N_("Without the marks"), limit=64, is_hash=True),
         ),
     ),
     Kind(

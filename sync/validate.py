@@ -131,7 +131,7 @@ def _text_finding(
         return None if fits else ("field.not-a-choice", "")
     if kind == "moment":
         return None if _is_moment(value) else ("field.not-a-moment", "")
-    if kind == "photo":
+    if kind == "photo" or field.get("is_hash"):
         return None if _HASH.fullmatch(value) else ("field.not-a-hash", "")
     if len(value) > field["limit"]:
         return ("field.too-long", str(field["limit"]))

@@ -135,10 +135,10 @@ function choice(box, name, at, isChosen) {
 function say(box, what) {
   const said = box.querySelector("[data-photo-said]")
   said.textContent = what ? said.dataset[what] : ""
-  said.classList.toggle("finding", ["full", "failed", "later"].includes(what))
+  said.classList.toggle("finding", ["full", "failed", "later", "unseen"].includes(what))
 }
 
-/** Do something that keeps a photo; nothing can be saved meanwhile. What failed is said. */
+/** Do something that keeps photos; nothing can be saved meanwhile. */
 async function busily(box, work) {
   const form = box.closest("form")
   const held = [...(form?.querySelectorAll(".save") ?? []), ...box.querySelectorAll("button, input[type=file]")]
@@ -146,27 +146,52 @@ async function busily(box, work) {
   for (const control of open) control.disabled = true
   try {
     await work()
-  } catch (error) {
-    console.warn(error.message)
-    say(box, error instanceof NoRoom ? "full" : "failed")
   } finally {
     for (const control of open) control.disabled = false
   }
 }
 
-/** Every file becomes a photo of the form; with `at` the first takes the place of that one. */
+/** Keep one photo by `work`; null, else what failed, which is said. */
+async function failureOf(box, work) {
+  say(box, "keeping")
+  try {
+    await work()
+    return null
+  } catch (error) {
+    console.warn(error.message)
+    const failure = error instanceof NoRoom ? "full" : "failed"
+    say(box, failure)
+    return failure
+  }
+}
+
+/**
+ * Every file becomes a photo of the form; with `at` the first takes the place of that one.
+ *
+ * A file that cannot be kept takes none of the others with it: nobody would miss them in time.
+ */
 function take(box, input, at) {
   return busily(box, async () => {
     const files = [...input.files]
     input.value = "" // the same file may be chosen again
+    const failures = []
     for (const file of files) {
-      say(box, "keeping")
-      const name = await keep(box, await downscale(file))
-      const names = namesIn(box).filter((other) => other !== name)
-      names.splice(at ?? names.length, at === undefined ? 0 : 1, name)
-      write(box, names)
-      show(box, names.indexOf(name))
+      failures.push(await failureOf(box, async () => {
+        const name = await keep(box, await downscale(file))
+        const named = namesIn(box)
+        named[at ?? named.length] = name
+        const names = [...new Set(named)] // one photo is in the form once
+        write(box, names)
+        show(box, names.indexOf(name))
+      }))
     }
+    const lost = failures.filter(Boolean)
+    if (!lost.length) return
+    say(box, lost.includes("full") ? "full" : "failed")
+    if (files.length === 1) return
+    const said = box.querySelector("[data-photo-said]")
+    const sentence = said.dataset.some.replace("{lost}", lost.length).replace("{all}", files.length)
+    said.textContent = lost.includes("full") ? `${said.textContent} ${sentence}` : sentence
   })
 }
 
@@ -177,26 +202,39 @@ function leaveOut(box) {
   show(box, Math.min(at, names.length - 1))
 }
 
+/** The bytes of a photo, kept here or by its keeper. */
+async function photoOf(box, sha256) {
+  const here = kept.get(sha256)
+  if (here) return here.photo
+  const answer = await fetch(box.dataset.photo + sha256)
+  if (!answer.ok) throw new Error(`photo not here: ${answer.status}`)
+  return answer.blob()
+}
+
 /** Let the person draw on the photo that is shown; what was drawn on before begins anew. */
 async function markShown(box) {
   const at = Number(box.dataset.photoAt)
   const unmarked = namesIn(box)[at].split(":").at(-1)
-  let drawn
+  let [mark, photo, drawn] = []
   try {
-    const { mark } = await import("./mark.js")
-    const photo = kept.get(unmarked)?.photo ?? (await (await fetch(box.dataset.photo + unmarked)).blob())
-    drawn = await mark(box.querySelector("[data-mark]"), photo)
+    ;({ mark } = await import("./mark.js"))
+    photo = await photoOf(box, unmarked)
   } catch (error) {
     console.warn(error.message)
     return say(box, "later")
   }
+  try {
+    drawn = await mark(box.querySelector("[data-mark]"), photo)
+  } catch (error) {
+    console.warn(error.message)
+    return say(box, "unseen") // it is here, but not for this browser's eyes
+  }
   if (!drawn) return undefined
-  return busily(box, async () => {
-    say(box, "keeping")
+  return busily(box, () => failureOf(box, async () => {
     const name = `${await keep(box, drawn)}:${unmarked}`
     write(box, namesIn(box).map((other, index) => (index === at ? name : other)))
     show(box, at)
-  })
+  }))
 }
 
 document.addEventListener("change", ({ target }) => {

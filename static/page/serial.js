@@ -26,14 +26,14 @@ export function serialIn(text, known) {
 }
 
 function inAddress(text) {
-  let address
   try {
-    address = new URL(text)
+    const address = new URL(text)
+    const named = [...address.searchParams].find(([name]) => NAMES.includes(name.toLowerCase()))
+    // a percent sign that begins no character throws: there is no number in such an address
+    return named ? named[1] : decodeURIComponent(address.pathname.split("/").filter(Boolean).at(-1) ?? "")
   } catch {
     return ""
   }
-  const named = [...address.searchParams].find(([name]) => NAMES.includes(name.toLowerCase()))
-  return named ? named[1] : decodeURIComponent(address.pathname.split("/").filter(Boolean).at(-1) ?? "")
 }
 
 /**

@@ -172,7 +172,7 @@ post("/visits/<visit_id>/<noun>", async ({ visit_id, noun }, { request, url }) =
   const fields = fieldsOf(kind, state, about)
   if (kind.policy === "void") entryOf(state, about)
   const read = (one) => timed(fields, readValue(fields, one, offsetsOf(state)), Date.now())
-  const values = oneByOne(fields, posted).map(read)
+  const values = (kind.name === "photo" ? oneByOne(fields, posted) : [posted]).map(read)
   const retake = retakeOf(kind, state, about, posted)
   let [value, ...others] = values
   const choices = choicesOf(policy, value.list)
@@ -291,11 +291,16 @@ function known(kind, texts) {
   return Object.fromEntries(Object.entries(texts).filter(([name]) => names.includes(name)))
 }
 
-/** The fields the form asks for; a correction asks for those of its entry, unless it was signed. */
+/**
+ * The fields the form asks for; a correction asks for those of its entry.
+ *
+ * What somebody signed is never corrected, and a photo is taken again instead.
+ */
 function fieldsOf(kind, state, about) {
   if (kind.policy !== "correction") return kind.fields
   const corrected = catalogue[entryOf(state, about).kind]
-  if (corrected.policy !== "add" || isForCustomer(corrected)) throw new Problem("entry.not-found")
+  const isAsked = corrected.policy === "add" && corrected.name !== "photo"
+  if (!isAsked || isForCustomer(corrected)) throw new Problem("entry.not-found")
   return corrected.fields
 }
 

@@ -103,7 +103,7 @@ function textFinding(field, isRequired, value, choices, coverage) {
     return keys.includes(value) ? null : ["field.not-a-choice", ""]
   }
   if (type === "moment") return isMoment(value) ? null : ["field.not-a-moment", ""]
-  if (type === "photo") return HASH.test(value) ? null : ["field.not-a-hash", ""]
+  if (type === "photo" || field.is_hash) return HASH.test(value) ? null : ["field.not-a-hash", ""]
   const characters = [...value]
   if (characters.length > field.limit) return ["field.too-long", String(field.limit)]
   if ((type === "paragraph" ? CONTROL : LINE).test(value)) return ["field.control-characters", ""]

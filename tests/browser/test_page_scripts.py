@@ -53,7 +53,7 @@ PHOTO = """<div data-photo="/visits/1/photos/" data-photo-name="Photo">
   <button type="button" data-photo-remove>Leave out</button></div>
   <label class="button photo-button">Photo<input type="file" multiple data-photo-file></label>
   <p data-photo-said data-keeping="Keeping" data-kept="Kept" data-full="Full" data-failed="Failed"
-    data-later="Later"></p><dialog class="stage" data-mark><canvas data-mark-canvas></canvas>
+    data-some="Lost {lost} of {all}" data-unseen="Unseen" data-later="Later"></p><dialog class="stage" data-mark><canvas data-mark-canvas></canvas>
   <button type="button" data-mark-tool="circle">Circle</button>
   <button type="button" data-mark-tool="arrow">Arrow</button><button type="button" data-mark-undo>Undo</button>
   <button type="button" data-mark-tool="line">Line</button>
@@ -87,6 +87,7 @@ class _Phone(http.server.ThreadingHTTPServer):
         self.posts: list[str] = []
         self.puts: list[tuple[str, str, bytes]] = []
         self.photo_status = 204
+        self.refused: set[bytes] = set()
         self.refuses: str | None = None
 
     def shows(self, main: str) -> str:
@@ -130,7 +131,8 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         body = self._body()
         time.sleep(SLOW_SECONDS)
         self.server.puts.append((self.path, kind, body))
-        self._answer(self.server.photo_status, "text/html", b"")
+        status = 500 if body in self.server.refused else self.server.photo_status
+        self._answer(status, "text/html", b"")
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers["Content-Length"] or 0))
@@ -451,6 +453,78 @@ def test_a_photo_that_was_not_kept_is_said(
     phone.photo_status = 204
     choose(page, "a.png", "image/png", picture(40, 40))
     expect(page.locator("[data-photo-said]")).to_have_text("Kept")
+
+
+def several(page: Page, photos: list[bytes], into: str = "[data-photo-file]") -> None:
+    page.set_input_files(
+        into, [{"name": "a.jpg", "mimeType": "image/jpeg", "buffer": data} for data in photos]
+    )
+    expect(page.locator(".save")).to_be_enabled()
+
+
+def names_of(*photos: bytes) -> str:
+    return " ".join(hashlib.sha256(data).hexdigest() for data in photos)
+
+
+def test_one_photo_that_is_not_kept_takes_no_other_with_it(page: Page, phone: _Phone) -> None:
+    first, second, third = (picture(40, size, "JPEG") for size in (40, 50, 60))
+    phone.refused = {second}
+    page.goto(phone.shows(form(PHOTO)))
+    several(page, [first, second, third])
+    expect(page.locator("[data-photo-said]")).to_have_text("Lost 1 of 3")
+    expect(page.locator("[data-photo-said]")).to_have_class("finding")
+    expect(page.locator("[name=sha256]")).to_have_value(names_of(first, third))
+    phone.photo_status = 507
+    several(page, [second, picture(40, 70, "JPEG"), picture(40, 80, "JPEG")])
+    expect(page.locator("[data-photo-said]")).to_have_text("Full Lost 3 of 3")
+    expect(page.locator("[name=sha256]")).to_have_value(names_of(first, third))
+
+
+@pytest.mark.parametrize(("again", "left"), [(0, (0, 1)), (1, (1,)), (2, (2, 1))])
+def test_a_photo_taken_again_takes_the_place_of_that_one_alone(
+    page: Page, phone: _Phone, again: int, left: tuple[int, ...]
+) -> None:
+    photos = [picture(40, size, "JPEG") for size in (40, 50, 60)]
+    page.goto(phone.shows(form(PHOTO)))
+    several(page, photos[:2])
+    page.locator("[data-photo-pick]").first.click()
+    several(page, [photos[again]], "[data-photo-again]")
+    expect(page.locator("[data-photo-said]")).to_have_text("Kept")
+    expect(page.locator("[name=sha256]")).to_have_value(names_of(*(photos[at] for at in left)))
+
+
+def test_what_cannot_be_drawn_on_is_said_for_what_it_is(page: Page, phone: _Phone) -> None:
+    page.goto(phone.shows(form(PHOTO)))
+    choose(page, "IMG_1.HEIC", "image/heic", b"\x00\x00\x00\x18ftypheic")
+    expect(page.locator("[data-photo-said]")).to_have_text("Kept")
+    page.click("[data-photo-mark]")
+    expect(page.locator("[data-photo-said]")).to_have_text("Unseen")
+    page.evaluate(
+        """(gone) => {
+          document.querySelector("[name=sha256]").value = gone
+          document.querySelector("[data-photo-tools]").hidden = false
+        }""",
+        "a" * 64,
+    )
+    page.click("[data-photo-mark]")
+    expect(page.locator("[data-photo-said]")).to_have_text("Later")
+
+
+@pytest.mark.parametrize(
+    ("text", "serial"),
+    [
+        ("https://maker.example/units/A%2D1", "A-1"),
+        ("https://maker.example/units/100%", ""),
+        ("https://maker.example/units/%E4%B8", ""),
+        ("https://maker.example/units/100%?sn=B-2", "B-2"),
+    ],
+)
+def test_a_broken_percent_sign_in_an_address_ends_no_scan(
+    page: Page, phone: _Phone, text: str, serial: str
+) -> None:
+    page.goto(phone.shows(form(TEXT)))
+    read = """async (text) => (await import("/static/page/serial.js")).serialIn(text, [])"""
+    assert page.evaluate(read, text) == serial
 
 
 # --------------------------------------------------------------------------------------- position

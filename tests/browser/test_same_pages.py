@@ -439,6 +439,21 @@ def apart(page: Page, flask: Flask, asked: list[Any], language: str) -> list[str
     return wrong
 
 
+def test_neither_side_corrects_a_photo(phone_page: Page, flask: Flask):
+    state = dict(plain_states())["on-site"]
+    flask.state = state
+    hold(phone_page, state)
+    photo = next(entry["id"] for entry in state["entries"] if entry["kind"] == "photo")
+    path = f"/visits/{state['visit']['id']}/corrections?entry={photo}"
+    forms = (None, {"entry": [photo], "sha256": [f"{'a' * 64} {'b' * 64}"], "caption": ["x"]})
+    asked = [["POST" if form else "GET", path, form] for form in forms]
+    for (method, _, form), (_, told) in zip(asked, phone_page.evaluate(OPEN, asked), strict=True):
+        status, html = flask.open(method, path, form, "en")
+        assert status == 404
+        assert "entry.not-found" in html
+        assert "entry.not-found" in told, f"the phone refuses a {method} too"
+
+
 @pytest.fixture
 def software_house(flask: Flask, phone_page: Page) -> Iterator[None]:
     """Both sides work by the policy of an organisation that trains people."""

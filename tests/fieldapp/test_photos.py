@@ -52,6 +52,22 @@ def test_one_name_that_is_none_keeps_all_of_them_in_the_form(app, visit, save):
     assert photos_of(app, visit) == []
 
 
+@pytest.mark.parametrize("unmarked", ["nonsense", f"{SECOND}:{THIRD}", SECOND.upper()])
+def test_what_is_no_photo_without_marks_is_refused_and_said(app, visit, save, unmarked):
+    refused = save(f"{FIRST}:{unmarked}", slot="before")
+    assert refused.status_code == 422
+    assert "Without the marks does not name a photo" in refused.text
+    assert f'value="{FIRST}:{unmarked}"' in refused.text
+    assert photos_of(app, visit) == []
+
+
+def test_whoever_signs_reads_that_a_photo_was_drawn_on(visit, client, save):
+    save(f"{FIRST}:{SECOND} {THIRD}", slot="before")
+    page = client.get(f"/visits/{visit}/signatures").text
+    said = f"Drawn on; without the marks: SHA-256 {SECOND[:12]}…"
+    assert page.count("Drawn on") == page.count(said) == 1
+
+
 def test_a_form_sent_twice_is_saved_once_and_other_words_are_another_photo(app, visit, save):
     for caption in ("a", "a", "b"):
         assert save(f"{FIRST} {SECOND}", caption=caption).status_code == 303
@@ -107,6 +123,18 @@ def test_only_a_photo_is_taken_again(app, visit, client, save, entry):
     assert save(FIRST, query, reason="x").status_code == 404
     (kept,) = state_of(app, visit)["entries"]
     assert kept["voids"] == []
+
+
+def test_a_photo_is_never_corrected(app, visit, client, save):
+    save(f"{FIRST}:{SECOND}", caption="before")
+    (photo,) = photos_of(app, visit)
+    address = f"/visits/{visit}/corrections?entry={photo['id']}"
+    changed = {"sha256": f"{FIRST} {THIRD}", "caption": "after", "entry": photo["id"]}
+    for answer in (client.get(address), client.post(address, data=changed, headers=PAGE)):
+        assert answer.status_code == 404
+        assert "entry.not-found" in answer.text
+    (kept,) = photos_of(app, visit)
+    assert kept["value"] == photo["value"]
 
 
 def test_a_strip_gets_a_small_picture_once_there_is_a_copy(app, visit, client, save, erin):
