@@ -6,11 +6,12 @@ const TAP_MS = 300
 
 async function use(input, work) {
   try {
-    await work(await import("./serial.js"))
+    const tools = await import("./serial.js")
+    if (input.isConnected) await work(tools) // else its page went meanwhile
   } catch (error) {
     console.warn(error.message)
     const said = document.getElementById(`known-${input.name}`)
-    said.textContent = said.dataset.later
+    if (said) said.textContent = said.dataset.later
   }
 }
 
@@ -19,5 +20,6 @@ document.addEventListener("click", ({ target }) => {
   if (button) use(document.getElementById(button.dataset.scan), ({ scanInto }) => scanInto(button))
 })
 document.addEventListener("change", ({ target }) => {
-  if (target.matches?.("[data-expects]")) setTimeout(() => use(target, ({ tell }) => tell(target)), TAP_MS)
+  if (!target.matches?.("[data-expects]")) return
+  setTimeout(() => use(target, ({ tell }) => tell(target)), TAP_MS)
 })

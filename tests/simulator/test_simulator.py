@@ -9,7 +9,7 @@ from tests.simulator.network import FAULTS
 from tests.simulator.play import a_server, play, search, shrink
 from tests.simulator.world import Violation, World, versions
 
-LEAST, SECONDS = 200, 30
+LEAST, SECONDS = 100, 15
 
 
 @pytest.fixture(scope="module")

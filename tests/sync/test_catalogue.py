@@ -65,7 +65,8 @@ def test_every_field_asks_for_something():
         assert field.label
         assert field.limit > 0
         assert (field.default, field.type) in {
-            ("", field.type), ("now", "moment"), ("quote", "entry"), ("contact", "text"),
+            ("", field.type), ("now", "moment"), ("soon", "moment"), ("quote", "entry"),
+            ("contact", "text"),
         }  # fmt: skip
 
 
