@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import has_request_context, session
 
 DISPLAYS = ("", "light", "dark", "contrast")
-"""The first is as the device asks.  Twin of ``DISPLAYS`` in static/phone/pages.js."""
+"""The first is as the device asks.  The phone gets them as data."""
 
 
 def current_display() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import jinja2
 
 from fieldapp import __version__, pages
+from fieldapp.display import DISPLAYS
 from fieldapp.headers import PAGE_HEADERS
 from fieldapp.languages import PHONE, load_messages
 from fieldapp.offline.compiler import compile_templates
@@ -85,6 +86,7 @@ def data_module(messages: Mapping[str, Messages], public_url: str) -> str:
         "appVersion": __version__,
         "catalogue": pages.CATALOGUE,
         "coverage": coverage(),
+        "displays": DISPLAYS,
         "headers": PAGE_HEADERS,
         "later": later_files(),
         "mediaType": protocol.MEDIA_TYPE,

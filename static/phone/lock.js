@@ -42,14 +42,13 @@ export async function barrier({ method }, { pathname, search }) {
   const notes = await notesOf(person.id)
   const isIdle = idle(notes)
   if (notes.wiped) return behindRevocation(pathname, isIdle)
-  const isReading = ["GET", "HEAD"].includes(method)
-  if (isIdle && isReading) return `${LOCK}?back=${encodeURIComponent(pathname + search)}`
+  if (isIdle && isReading({ method })) return `${LOCK}?back=${encodeURIComponent(pathname + search)}`
   if (!notes.handover) return ""
   const { visit } = notes.handover
   if (!(await readVisit(person.id, visit))) return LOCK
   const [, , id, noun, rest] = pathname.split("/")
   const isHanded = id === visit && HANDED.includes(noun) && rest === undefined
-  const isPicture = id === visit && noun === "photos" && rest !== undefined && isReading
+  const isPicture = id === visit && noun === "photos" && rest !== undefined && isReading({ method })
   return isHanded || isPicture ? "" : `/visits/${visit}/signatures`
 }
 
@@ -58,6 +57,11 @@ function behindRevocation(pathname, isIdle) {
   if (pathname === REVOKED || !pathname.startsWith("/visits")) return ""
   if (pathname !== "/visits/sync/file") return REVOKED
   return isIdle ? `${LOCK}?back=${encodeURIComponent(pathname)}` : ""
+}
+
+/** Whether a request asks for a page and records nothing. */
+export function isReading({ method }) {
+  return method === "GET" || method === "HEAD"
 }
 
 /** Whether a person caused a request: pages also ask by themselves. */

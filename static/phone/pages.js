@@ -1,15 +1,13 @@
 // @ts-check
 /** Arguments of the engineer's pages, as fieldapp/pages.py makes them, and their rendering. */
 import { count, clock, day, duration, localInput, moment, money, span, when } from "./format.js"
-import { catalogue, headers, messages, problems, publicUrl } from "./generated.js"
+import { catalogue, displays, headers, messages, problems, publicUrl } from "./generated.js"
 import { listed } from "./listing.js"
 import { missing, steps, toSign } from "./missing.js"
 import { render } from "./runtime.js"
 import { readSetting, writeSetting } from "./store.js"
 import { templates } from "./templates.js"
 
-/** How pages look; the first is as the device asks.  Twin of fieldapp/display.py. */
-const DISPLAYS = ["", "light", "dark", "contrast"]
 const SHOWN = ["today", "finish", "coming", "past"]
 const STATUSES = [
   ...["planned", "departed", "on-site", "signed", "unsigned"],
@@ -119,7 +117,7 @@ export async function page(template, args, status = 200) {
 
 export async function htmlOf(template, args) {
   const lang = args.lang || (await currentLanguage())
-  const display = (await readSetting("display")) ?? DISPLAYS[0]
+  const display = (await readSetting("display")) ?? displays[0]
   return render(templates, template, { ...args, ...localised(lang), display }, { filters: FILTERS, messages })
 }
 
@@ -130,7 +128,7 @@ export async function currentLanguage() {
 
 /** Keep how this phone's pages look.  What is none of ours changes nothing. */
 export async function chooseDisplay(display) {
-  if (DISPLAYS.includes(display)) await writeSetting("display", display)
+  if (displays.includes(display)) await writeSetting("display", display)
 }
 
 /** Catalogue and sentences in a language: what every page is given. */

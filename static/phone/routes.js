@@ -1,7 +1,10 @@
 // @ts-check
 /** Which URLs the phone answers. The table equals Flask's blueprint `engineer`; a test compares. */
 
-/** @type {{method: string, rule: string, pattern: RegExp, names: string[], handler: Handler}[]} */
+/**
+ * Those with fewer names first, as Flask prefers them: `/visits/settings` is no visit.
+ * @type {{method: string, rule: string, pattern: RegExp, names: string[], handler: Handler}[]}
+ */
 export const routes = []
 
 /** @typedef {(names: Record<string, string>, asked: {request: Request, url: URL}) => Promise<Response>} Handler */
@@ -11,6 +14,7 @@ function add(method, rule, handler) {
   const names = [...rule.matchAll(/<(\w+)>/g)].map((found) => found[1])
   const pattern = new RegExp(`^${rule.replace(/<\w+>/g, "([^/]+)")}$`)
   routes.push({ method, rule, pattern, names, handler })
+  routes.sort((one, other) => one.names.length - other.names.length)
 }
 
 export const get = (rule, handler) => add("GET", rule, handler)

@@ -3,7 +3,7 @@
 import "./engineer.js"
 import { shell } from "./generated.js"
 import { dropOldLater, fetchLater, fromLater, isLater } from "./later.js"
-import { barrier, isTouch, keepDraft, lockOf, LOCK, noteUse, REVOKED } from "./lock.js"
+import { barrier, isReading, isTouch, keepDraft, lockOf, LOCK, noteUse, REVOKED } from "./lock.js"
 import { page, problemPage, seeOther } from "./pages.js"
 import { Problem } from "./problem.js"
 import { match } from "./routes.js"
@@ -60,10 +60,10 @@ async function answer(route, event, url) {
   const { request } = event
   try {
     const instead = await barrier(request, url)
-    if (instead) return ["GET", "HEAD"].includes(request.method) ? seeOther(instead) : notTaken(instead)
+    if (instead) return isReading(request) ? seeOther(instead) : notTaken(instead)
     if (isTouch(request)) event.waitUntil(noteUse())
     const response = await route.handler(route.names, { request, url })
-    if (!["GET", "HEAD"].includes(request.method)) event.waitUntil(syncSoon())
+    if (!isReading(request)) event.waitUntil(syncSoon())
     return response
   } catch (error) {
     return failed(error, request)
@@ -92,10 +92,10 @@ async function failed(error, request) {
   if (!isKnown) console.error(error)
   const code = isKnown ? error.code : "server.failed"
   const elsewhere = ["access.sign-in", "visit.not-found"].includes(code)
-  const isHanded = await readSetting("person")
+  const handed = await readSetting("person")
     .then(async (person) => person && (await lockOf(person.id)).visit)
     .catch(() => "")
-  if (!isHanded && request.method === "GET" && (elsewhere || !isKnown)) {
+  if (!handed && request.method === "GET" && (elsewhere || !isKnown)) {
     try {
       return await throughDoor(request)
     } catch {
@@ -103,7 +103,7 @@ async function failed(error, request) {
     }
   }
   const person = (await readSetting("person").catch(() => null)) ?? NOBODY
-  const args = problemPage(person, code, isHanded ? LOCK : "/visits")
+  const args = problemPage(person, code, handed ? LOCK : "/visits")
   return page("engineer/problem.html", args, STATUS[code] ?? 404)
 }
 

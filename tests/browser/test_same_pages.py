@@ -439,6 +439,20 @@ def apart(page: Page, flask: Flask, asked: list[Any], language: str) -> list[str
     return wrong
 
 
+def test_both_sides_take_an_address_for_the_same_thing(phone_page: Page, flask: Flask):
+    addresses = flask.app.url_map.bind("")
+    rules = [
+        (method, rule.rule.replace("<", "").replace(">", ""))
+        for rule in flask.app.url_map.iter_rules()
+        if rule.endpoint.startswith("engineer.")
+        for method in (rule.methods or set()) & {"GET", "POST", "PUT"}
+    ]
+    found = phone_page.evaluate(
+        "(rules) => rules.map(([method, path]) => phone.match(method, path)?.names)", rules
+    )
+    assert found == [addresses.match(path, method)[1] for method, path in rules]
+
+
 def test_neither_side_corrects_a_photo(phone_page: Page, flask: Flask):
     state = dict(plain_states())["on-site"]
     flask.state = state
@@ -614,7 +628,8 @@ def test_after_the_sync_worker_and_server_answer_alike(
     phone.open(f"/visits/{day.visits['on-site']}")
     phone.waits_for_sync("4 of 4" if language == "en" else "4/4")
     cookies = "; ".join(f"{each['name']}={each['value']}" for each in phone.context.cookies())
-    paths = ["/visits"]  # of the sync page each side has its own to say
+    # of the sync page each side has its own to say
+    paths = ["/visits", "/visits/settings"]
     for name, visit in day.visits.items():
         paths += [f"/visits/{visit}", f"/visits/{visit}/signatures"]
         paths += [
