@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from day import Day
 from disk import Disk, signed_in
-from phone import NOTE, Phone, draw_on
+from phone import NOTE, Phone, draw_on, go
 from playwright.sync_api import Browser, Error, Page, Route, expect
 from server import Server
 from sqlalchemy import select
@@ -75,7 +76,7 @@ def phone(chromium: Browser, day: Day) -> Iterator[Phone]:
 
 
 def choose_pin(page: Page, url: str, pin: str = PIN) -> None:
-    page.goto(f"{url}/visits/pin")
+    go(page, f"{url}/visits/pin")
     page.fill("#pin", pin)
     page.fill("#repeat", pin)
     page.click("button.save")
@@ -93,15 +94,18 @@ def leave_it(phone: Phone, minutes: int = 16) -> None:
     phone.note("liqiang", used_at=at)
 
 
-def come_back(phone: Phone) -> None:
-    """Open the app on a phone that lay about.  Its lock comes, by whichever is first: the way to the
-    list or the open page, which gives way as soon as it learns of the lock."""
-    try:
-        phone.page.goto(f"{phone.server.url}/visits")
-    except Error as error:
-        if "ERR_ABORTED" not in error.message and "interrupted" not in error.message:
-            raise
-    expect(phone.page.locator("#pin")).to_be_visible()
+def gives_way(phone: Phone, path: str) -> None:
+    """The open page goes to ``path`` by itself.  It is asked again and again: a sync that runs
+    already may have looked before there was anything to see."""
+
+    def is_there() -> bool:
+        if re.search(path, phone.page.url):
+            return True
+        with contextlib.suppress(Error):  # it goes just now
+            phone.page.evaluate("navigator.serviceWorker.controller.postMessage({type: 'sync'})")
+        return False
+
+    phone.until(is_there)
 
 
 def is_handed(page: Page, url: str, visit: str) -> None:
@@ -142,7 +146,7 @@ def test_a_pin_is_asked_for_chosen_changed_and_never_kept_in_the_clear(phone: Ph
     page.click("button.save")
     expect(page.locator("#has-pin")).to_be_visible()
     leave_it(phone)
-    come_back(phone)
+    go(page, f"{phone.server.url}/visits")
     type_pin(page, PIN)
     expect(page.locator(".finding")).to_contain_text("PIN 码不正确")
     type_pin(page, "1379")
@@ -171,12 +175,12 @@ def test_the_customer_comes_to_nothing_but_his_own_page(phone: Phone, day: Day):
     for path in ("/visits", f"/visits/{visit}", f"/visits/{day.visits['signed']}", "/", "/welcome",
                  "/sign-in", "/visits/sync", "/visits/sync/file", f"/visits/{visit}/notes",
                  f"/visits/{day.visits['signed']}/signatures", "/visits/pin"):  # fmt: skip
-        page.goto(url + path)
+        go(page, url + path)
         is_handed(page, url, visit)
     page.reload()
     is_handed(page, url, visit)
     other = phone.context.new_page()
-    other.goto(f"{url}/visits")
+    go(other, f"{url}/visits")
     is_handed(other, url, visit)
     other.close()
     before = len(phone.outbox("liqiang"))
@@ -190,7 +194,7 @@ def test_the_customer_comes_to_nothing_but_his_own_page(phone: Phone, day: Day):
     )
     assert status == 423
     assert "本机已锁定" in said
-    page.goto(f"{url}/visits/{visit}/photos")
+    go(page, f"{url}/visits/{visit}/photos")
     is_handed(page, url, visit)
     assert len(phone.outbox("liqiang")) == before
 
@@ -212,7 +216,7 @@ def test_the_customer_comes_to_nothing_but_his_own_page(phone: Phone, day: Day):
     page.locator(".leave").click()
     type_pin(page, "9999")
     expect(page.locator(".finding")).to_be_visible()
-    page.goto(f"{url}/visits")
+    go(page, f"{url}/visits")
     is_handed(page, url, visit)
     page.locator(".leave").click()
     type_pin(page)
@@ -226,16 +230,16 @@ def test_what_is_half_typed_in_another_tab_is_there_again_after_the_customer_sig
     page, url, visit = phone.page, phone.server.url, day.visits["ready"]
     choose_pin(page, url)
     other = phone.context.new_page()
-    other.goto(f"{url}/visits/{visit}/notes")
+    go(other, f"{url}/visits/{visit}/notes")
     other.fill("[name=text]", "钥匙在门卫处")
     phone.open(f"/visits/{visit}/signatures")
     is_handed(page, url, visit)
-    other.goto(f"{url}/visits/{visit}")
+    go(other, f"{url}/visits/{visit}")
     is_handed(other, url, visit)
     page.locator(".leave").click()
     type_pin(page)
     expect(page).to_have_url(f"{url}/visits/{visit}")
-    other.goto(f"{url}/visits/{visit}/notes")
+    go(other, f"{url}/visits/{visit}/notes")
     expect(other.locator("[name=text]")).to_have_value("钥匙在门卫处")
     other.close()
 
@@ -243,10 +247,9 @@ def test_what_is_half_typed_in_another_tab_is_there_again_after_the_customer_sig
 def test_a_clock_that_was_set_back_makes_nobody_wait_for_it(phone: Phone):
     page, url = phone.page, phone.server.url
     choose_pin(page, url)
-    leave_it(phone)
     now = int(datetime.now(UTC).timestamp() * 1000)
-    phone.note("liqiang", tries={"count": 6, "at": now + 86_400_000})
-    come_back(phone)
+    phone.note("liqiang", used_at=0, tries={"count": 6, "at": now + 86_400_000})
+    go(page, f"{phone.server.url}/visits")
     type_pin(page)
     expect(page.locator(".finding")).to_contain_text("40")  # seconds, by the clock there is now
     kept = [
@@ -273,7 +276,7 @@ def test_what_was_entered_survives_a_browser_that_was_killed_and_only_on_the_sam
     disk = Disk(chromium, tmp_path / "profile")
     page = signed_in(disk.start(), server)
     choose_pin(page, server.url)
-    page.goto(f"{server.url}/visits/{visit}/signatures")
+    go(page, f"{server.url}/visits/{visit}/signatures")
     page.fill("[name=name]", "Maxi F.")
     page.fill("[name=opinion]", "quick work")
     draw_on(page)
@@ -283,7 +286,7 @@ def test_what_was_entered_survives_a_browser_that_was_killed_and_only_on_the_sam
     disk.kill()
 
     page = disk.start().pages[0]
-    page.goto(server.url)
+    go(page, server.url)
     is_handed(page, server.url, visit)
     expect(page.locator("[name=name]")).to_have_value("Maxi F.")
     expect(page.locator("[name=opinion]")).to_have_value("quick work")
@@ -310,7 +313,7 @@ def test_what_was_entered_survives_a_browser_that_was_killed_and_only_on_the_sam
     expect(page).to_have_url(f"{server.url}/visits/{visit}")
     # what he did not sign does not wait for the next customer
     page.evaluate("sessionStorage.clear()")
-    page.goto(f"{server.url}/visits/{visit}/signatures")
+    go(page, f"{server.url}/visits/{visit}/signatures")
     expect(page.locator("[name=name]")).to_have_value("")
     page.context.close()
 
@@ -372,13 +375,12 @@ def test_a_phone_that_lay_about_asks_for_the_pin_and_gives_everything_back(phone
     page.wait_for_timeout(500)
     expect(page.locator("[name=text]")).to_have_value("half a sentence")  # not yet
     leave_it(phone)
-    page.evaluate("navigator.serviceWorker.controller.postMessage({type: 'sync'})")
-    page.wait_for_url("**/visits/lock?**")
+    gives_way(phone, r"/visits/lock\?")
     for path in ("/visits", f"/visits/{visit}", "/", "/welcome", "/visits/sync/file"):
-        page.goto(url + path)
+        go(page, url + path)
         expect(page).to_have_url(re.compile("/visits/lock"))
         expect(page.locator("body")).not_to_contain_text("上海")
-    page.goto(f"{url}/visits/{visit}/notes")
+    go(page, f"{url}/visits/{visit}/notes")
     for count in range(4):
         type_pin(page, "9999")
         expect(page.locator(".finding")).to_contain_text("等待" if count == 3 else "不正确")
@@ -402,7 +404,7 @@ def test_work_is_sent_while_the_phone_is_locked(phone: Phone, day: Day):
     phone.server.stop()
     phone.record(visit, "notes", text="sent behind the lock")
     leave_it(phone)
-    come_back(phone)
+    go(page, f"{phone.server.url}/visits")
     phone.server.start()
     page.evaluate("navigator.serviceWorker.controller.postMessage({type: 'sync'})")
     phone.until(lambda: all(row["state"] != "unsent" for row in phone.outbox("liqiang")))
@@ -413,12 +415,12 @@ def test_a_forgotten_pin_goes_with_the_password_and_with_nothing_less(phone: Pho
     page, url = phone.page, phone.server.url
     choose_pin(page, url)
     leave_it(phone)
-    come_back(phone)
+    go(page, f"{phone.server.url}/visits")
     page.click(".lock summary")
     page.click(".lock details button")
     page.wait_for_url("**/sign-in")
     for path in ("/visits", "/welcome", "/"):
-        page.goto(url + path)
+        go(page, url + path)
         expect(page.locator("#password")).to_be_visible()
     phone.sign_in("liqiang")
     expect(page.locator("#asks-pin")).to_be_visible()
@@ -488,14 +490,13 @@ def test_a_revoked_phone_forgets_all_but_what_nobody_else_has(phone: Phone, day:
     refused = REVOKED | {"problem": "push.not-json", "args": {}}
     phone.context.route("**/sync/push", saying(400, MEDIA_TYPE, json.dumps(refused)))
     phone.record(visit, "notes", text="unsent words")
-    page.goto(f"{server.url}/visits/{visit}/diagnoses")
+    go(page, f"{server.url}/visits/{visit}/diagnoses")
     page.fill("[name=text]", "half typed words")
     with server.office():
         admin = db.session.scalars(select(Person).where(Person.org_id == day.org_id)).first()
         assert admin is not None
         phones.revoke(admin, device, datetime.now(UTC))
-    page.evaluate("navigator.serviceWorker.controller.postMessage({type: 'sync'})")
-    page.wait_for_url("**/visits/revoked")
+    gives_way(phone, "/visits/revoked")
     expect(page.locator("#revoked")).to_contain_text("1")
     rows = page.evaluate(STORED)
     stored = "".join(value for key, value in rows if not key.startswith("cache "))
@@ -508,14 +509,14 @@ def test_a_revoked_phone_forgets_all_but_what_nobody_else_has(phone: Phone, day:
     assert {key.split()[1] for key, _ in rows if key.startswith("cache ")} <= {
         *(f"/static/{name}" for name in _statics()), "/app.webmanifest"}  # fmt: skip
     for path in ("/visits", f"/visits/{visit}", "/visits/sync"):
-        page.goto(server.url + path)
+        go(page, server.url + path)
         expect(page).to_have_url(f"{server.url}/visits/revoked")
     # the file of it lies behind the PIN
     page.click("a[href='/visits/sync/file']")
     expect(page.locator("#pin")).to_be_visible()
 
     phone.context.unroute("**/sync/push")
-    page.goto(f"{server.url}/visits/revoked")
+    go(page, f"{server.url}/visits/revoked")
     page.evaluate("navigator.serviceWorker.controller.postMessage({type: 'sync'})")
     phone.until(lambda: phone.outbox("liqiang") == [])
     page.reload()
