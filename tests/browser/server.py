@@ -7,7 +7,6 @@ import functools
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -20,9 +19,10 @@ from pathlib import Path
 from typing import IO
 
 from flask import Flask
+from forked import Forked
 from sqlalchemy import select
 
-from fieldapp import create_app, keys, migrations
+from fieldapp import create_app, keys, migrations, reports
 from fieldapp.demo import make_demo
 from fieldapp.models import Person, Visit, WorkOrder, db
 from fieldapp.perform import journal_of
@@ -44,17 +44,20 @@ class Server:
         with self.app.app_context():
             # Nothing is left to be done, unless it is past midnight by now.
             self.accounts = {each.account: each for each in make_demo(datetime.now(UTC))}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.told: IO[bytes] | None = None  # where what it prints goes, instead of the terminal
 
     def start(self, version: str = "", *options: str) -> None:
         """Start, and wait until it answers; as another ``version`` when one is given."""
-        other = f"import fieldapp; fieldapp.__version__ = {version!r}; " if version else ""
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", other + _COMMAND, "serve", *options],
-            env=self.environment(),
-            stdout=self.told,
-        )
+        if version or self.told:
+            other = f"import fieldapp; fieldapp.__version__ = {version!r}; " if version else ""
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", other + _COMMAND, "serve", *options],
+                env=self.environment(),
+                stdout=self.told,
+            )
+        else:
+            self.process = Forked(options, self.environment())
         deadline = time.monotonic() + WAIT_SECONDS
         while not self.answers():
             assert self.process.poll() is None, "the server did not start"
@@ -64,7 +67,7 @@ class Server:
     def stop(self) -> None:
         """Stop at once, as a lost signal does; afterwards nobody answers on the port."""
         if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
+            self.process.kill()
             self.process.wait()
             self.process = None
         assert not self.answers(), "somebody else answers on the port"
@@ -135,7 +138,10 @@ class Server:
 
 @functools.cache
 def _demo_day() -> Path:
-    """An instance folder with the demo day in it, made once, to be copied."""
+    """An instance folder with the demo day in it, made once, to be copied.
+
+    Its papers are sealed: every server that finds some missing begins with making them.
+    """
     folder = Path(tempfile.mkdtemp(prefix="fieldapp-demo-"))
     atexit.register(shutil.rmtree, folder)
     app = create_app({"INSTANCE": str(folder)})
@@ -143,6 +149,9 @@ def _demo_day() -> Path:
         migrations.upgrade()
         keys.prepare_key(datetime.now(UTC))
         make_demo(datetime.now(UTC))
+        for visit_id in reports.find_due(datetime.now(UTC)):
+            assert reports.make_report(visit_id)
+        reports.pool().close()
         db.session.remove()
         db.engine.dispose()
     return folder

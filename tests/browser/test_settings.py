@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from phone import Phone
 from playwright.sync_api import expect
 from server import Server
@@ -30,11 +29,11 @@ def test_a_look_chosen_without_signal_stays(liqiang_phone: Phone, server: Server
         assert phone.page.locator(DARK).count() == 1, display
 
 
-@pytest.mark.parametrize("back", ["//elsewhere.example", "https://elsewhere.example/", ""])
-def test_a_look_leads_to_no_other_site(liqiang_phone: Phone, server: Server, back: str):
-    went = liqiang_phone.page.evaluate(
-        """async (back) => (await fetch("/visits/display", { method: "POST",
-             body: new URLSearchParams({ display: "light", back }) })).url""",
-        back,
-    )
-    assert went == f"{server.url}/visits"
+def test_a_look_leads_to_no_other_site(liqiang_phone: Phone, server: Server):
+    for back in ("//elsewhere.example", "https://elsewhere.example/", ""):
+        went = liqiang_phone.page.evaluate(
+            """async (back) => (await fetch("/visits/display", { method: "POST",
+                 body: new URLSearchParams({ display: "light", back }) })).url""",
+            back,
+        )
+        assert went == f"{server.url}/visits", back
