@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from flask import current_app, has_request_context, request, session
@@ -26,14 +27,21 @@ def load_messages(*domains: str) -> dict[str, Messages]:
     """The texts of every language.  English is the language of the message ids."""
     texts: dict[str, Messages] = {}
     for language in LANGUAGES:
-        merged: dict[str, str | list[str]] = {}
+        merged: dict[str, str | Sequence[str]] = {}
         for domain in domains:
-            path = _FOLDER / language / "LC_MESSAGES" / f"{domain}.po"
-            if path.exists():
-                with path.open("rb") as file:
-                    merged |= read_messages(file)
+            merged |= _catalogue(language, domain)
         texts[language] = merged
     return texts
+
+
+@cache
+def _catalogue(language: str, domain: str) -> Messages:
+    """One file, read once: several readers' texts begin with the same one."""
+    path = _FOLDER / language / "LC_MESSAGES" / f"{domain}.po"
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        return read_messages(file)
 
 
 def current_language() -> str:

@@ -23,6 +23,7 @@ from fieldapp import create_app
 from fieldapp.database import driver_url
 from fieldapp.migrations import config_for
 from fieldapp.models import db
+from tests.compiled import share_templates
 from tests.postgres import Cluster
 
 
@@ -50,6 +51,7 @@ class Databases(ABC):
         """A new installation in ``folder`` with all tables, empty; no context is left open."""
         url = self.take(folder)
         app = create_app({"INSTANCE": str(folder), "DATABASE_URL": url} | settings)
+        share_templates(app)
         try:
             yield app
         finally:
