@@ -1,6 +1,6 @@
 # make demo   sets everything up and serves a believable day; with LAN=1 over https, to phones nearby
 # make test   sets everything up and runs every check
-# make bench  prints the budgets
+# make bench  prints the budgets; ROWS="download phone paper memory bulk" chooses some of them
 # make audit  prints what Lighthouse says of the pages people see most
 # make screenshots  takes the pictures of the guides anew
 # make simulate SEEDS=20000 [FIRST=0] [DATABASE=postgresql] [HISTORY=file]
@@ -24,7 +24,7 @@ test: $(VENV)/test.stamp
 	@$(BIN)/python tests/every_check.py
 
 bench: $(VENV)/test.stamp
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(ROWS)
 
 screenshots: $(VENV)/test.stamp
 	@$(BIN)/python tests/browser/guide.py

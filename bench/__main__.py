@@ -1,8 +1,12 @@
-"""``python -m bench``: one line a budget, as ratios within this run; it fails nothing."""
+"""``python -m bench``: one line a budget, as ratios within this run; it fails nothing.
+
+Names of groups as arguments choose some of them.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import tempfile
@@ -12,10 +16,14 @@ from pathlib import Path
 
 from bench.bulk import bulk_rows
 from bench.download import kilobytes
+from bench.heap import heap_row
 from bench.memory import EARLY, LATE, resident_over
+from bench.paint import paint_rows
 from bench.paper import signed_against_plain, two_workers_against_one
-from bench.phone import phone_rows
+from bench.phone import demo_server, empty_phone, open_browser, our_phone
 from bench.rows import NotMeasured, Row, at_least, at_most
+from bench.signature import make_ready, signature_rows
+from bench.taps import far_row, slow_rows
 
 ORDERS, IDLE_ROUNDS = 40, 40
 """A small share of what ``make bench-bulk`` seals."""
@@ -26,6 +34,24 @@ def download_rows() -> Iterator[Row]:
     found = kilobytes()
     details = "worker {worker:.0f}, shell {shell:.0f}, pages {pages:.0f}; as sent {sent:.0f}"
     yield at_most("download, brotli 11", found["brotli"], 130, "KB", details.format(**found))
+
+
+def phone_rows(folder: Path) -> Iterator[Row]:
+    """What a phone answers by itself, and how fast; ``folder`` is for what is stored meanwhile."""
+    with open_browser(folder) as (browser, slowness):
+        server = demo_server(folder / "ours")
+        visit = make_ready(server)
+        server.start()
+        try:
+            ours = our_phone(browser, server)
+        finally:
+            server.stop()
+        empty = empty_phone(browser)
+        yield from slow_rows(ours, empty, slowness)
+        yield from paint_rows(ours, empty, slowness)
+        yield from signature_rows(ours, visit, slowness)
+        yield heap_row(browser, folder / "heap")
+        yield far_row(browser, ours, server)
 
 
 def paper_rows() -> Iterator[Row]:
@@ -51,6 +77,7 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     start = time.monotonic()
+    print(f"load of this machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory(prefix="fieldapp-bench-") as folder:
         groups: dict[str, Callable[[], Iterator[Row]]] = {
             "download": download_rows,
@@ -59,9 +86,9 @@ def main() -> int:
             "memory": memory_rows,
             "bulk": lambda: bulk_rows(ORDERS, IDLE_ROUNDS),
         }
-        for name, rows in groups.items():
+        for name in sys.argv[1:] or groups:
             try:
-                for row in rows():
+                for row in groups[name]():
                     print(row, flush=True)
             except NotMeasured as reason:
                 print(Row(name, str(reason), "", None), flush=True)

@@ -1,4 +1,4 @@
-"""What a process holds after fifty papers, and after five hundred."""
+"""What a process holds after fifty papers, and after more than one ever makes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from fieldapp.rendering import RenderPool
 from sync.papers import PAPERS
 
 EARLY = 50
-LATE = 500
+LATE = 250
+"""More than the pool lets one process make before it is replaced."""
+
 LAST = 10
 """Papers over which memory is read: one paper alone shows what the allocator happens to keep."""
 

@@ -357,16 +357,16 @@ def two_workers_against_one(papers: int = 24, rounds: int = 3) -> dict[str, floa
     """
     paper, job = day_paper(), seal_job()
 
-    def rate(pool: rendering.RenderPool, threads: int) -> float:
+    def rate(pool: rendering.RenderPool, threads: int, count: int = papers) -> float:
         start = time.perf_counter()
         with concurrent.futures.ThreadPoolExecutor(threads) as executor:
-            list(executor.map(lambda _: pool.render(paper, job), range(papers)))
-        return papers / (time.perf_counter() - start)
+            list(executor.map(lambda _: pool.render(paper, job), range(count)))
+        return count / (time.perf_counter() - start)
 
     rates: dict[int, list[float]] = {1: [], 2: []}
     with rendering.RenderPool(1) as one, rendering.RenderPool(2) as two:
         for pool, workers in ((one, 1), (two, 2)):
-            rate(pool, workers)  # the first papers pay for starting the processes
+            rate(pool, workers, 2 * workers)  # the first papers pay for starting the processes
         for _ in range(rounds):
             rates[1].append(rate(one, 1))
             rates[2].append(rate(two, 2))

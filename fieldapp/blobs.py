@@ -11,7 +11,7 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import IO, Any, TypeGuard
@@ -147,6 +147,15 @@ def missing(org_id: str, names: Collection[str]) -> set[str]:
     return set(names) - set(db.session.scalars(here))
 
 
+def visits_with(org_id: str, sha256: str) -> Sequence[str]:
+    """Ids of the visits of which an operation speaks of this blob."""
+    return db.session.scalars(
+        select(BlobReference.visit_id)
+        .where(BlobReference.org_id == org_id, BlobReference.sha256 == sha256)
+        .distinct()
+    ).all()
+
+
 def received(org_id: str, sha256: str) -> Blob | None:
     """How much of a blob is here, or None when nothing is."""
     return db.session.get(Blob, (org_id, check_name(sha256)))
@@ -174,10 +183,10 @@ def append(org_id: str, sha256: str, offset: int, size: int, data: bytes, now: d
     if data:
         write(org_id, f"{sha256}.part/{offset:012}", data)
     if offset + len(data) < size:
-        return _note(org_id, sha256, size, offset + len(data), None)
+        return _note(org_id, sha256, size, offset + len(data))
     whole = _pieces(org_id, sha256, size)
     if hashlib.sha256(whole).hexdigest() != sha256:
-        blob = _note(org_id, sha256, size, 0, None)
+        blob = _note(org_id, sha256, size, 0)
         if blob.complete_at is not None:  # another tab was faster
             return blob
         _forget_pieces(org_id, sha256)
@@ -217,22 +226,37 @@ def photo_response(visit: Visit, sha256: str, is_small: bool = False) -> Respons
 
 
 def _complete(org_id: str, sha256: str, data: bytes, now: datetime) -> Blob:
+    # not above: whoever performs asks this module what may name a photo
+    from fieldapp.perform import unit
+
     write(org_id, sha256, data)
-    blob = _note(org_id, sha256, len(data), len(data), now)
+    with unit(org_id, now) as opened:
+        blob = _write_row(org_id, sha256, len(data), len(data), now)
+        # Phones say how many photos are still to come.  They hear that this one came from the same
+        # transaction: the job that makes its copy may be behind many others, or lost.
+        for visit_id in visits_with(org_id, sha256):
+            opened.touch(visit_id)
     _forget_pieces(org_id, sha256)
     jobs.enqueue("photo", f"{org_id}/{sha256}")
     return blob
 
 
-def _note(org_id: str, sha256: str, size: int, received: int, complete_at: datetime | None) -> Blob:
+def _note(org_id: str, sha256: str, size: int, received: int) -> Blob:
     begin_writing()
+    blob = _write_row(org_id, sha256, size, received, None)
+    db.session.commit()
+    return blob
+
+
+def _write_row(
+    org_id: str, sha256: str, size: int, received: int, complete_at: datetime | None
+) -> Blob:
     table: Any = Blob.__table__
     first = {"org_id": org_id, "sha256": sha256, "received": 0, "size": size, "problem": ""}
     db.session.execute(insert_new(table).values(first))
     blob = db.session.get_one(Blob, (org_id, sha256), with_for_update=True)
     if blob.complete_at is None:
         blob.size, blob.received, blob.complete_at = size, received, complete_at
-    db.session.commit()
     return blob
 
 

@@ -188,11 +188,7 @@ def make_print_copy(org_id: str, name: str) -> None:
         begin_writing()
         blob.problem = problem.code
         db.session.commit()
-    visits = db.session.scalars(
-        select(BlobReference.visit_id)
-        .where(BlobReference.org_id == org_id, BlobReference.sha256 == name)
-        .distinct()
-    ).all()
+    visits = blobs.visits_with(org_id, name)
     if visits:
         with unit(org_id, datetime.now(UTC)) as opened:
             opened.hold(visits)
