@@ -169,6 +169,17 @@ def test_without_signal_a_label_is_read_and_a_photo_is_drawn_on(
     phone.until(lambda: phone.loaded(".shot img"), "a small picture made by the worker")
 
 
+def test_a_form_that_was_saved_leaves_no_draft_and_no_conflict_with_oneself(
+    liqiang_phone: WebDriverPhone, server: Server
+):
+    phone, visit = liqiang_phone, server.visit_of("liqiang", 1)
+    for text in ("蓄电池鼓包", "蓄电池鼓包，电源板正常"):
+        phone.record(visit, "diagnoses", text=text, cause="product", repair="on-site")
+    phone.open(f"/visits/{visit}/diagnoses")
+    assert phone.find("[name=text]").get_property("value") == "蓄电池鼓包，电源板正常"
+    assert "两人填写的内容不一致" not in phone.text
+
+
 def test_a_visit_is_opened_and_named_as_unsent(liqiang_phone: WebDriverPhone, server: Server):
     phone = liqiang_phone
     server.stop()
