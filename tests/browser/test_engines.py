@@ -109,6 +109,7 @@ def stay_with_the_customer(phone: WebDriverPhone, visit: str) -> None:
     for leave in (phone.back, phone.reload, lambda: phone.open("/visits")):
         leave()
         phone.until(phone.is_handed_over, "the customer's page")
+    assert phone.keeps_its_room(".handover img.photo"), "the pad would move under the finger"
     phone.leave_with_pin(visit, PIN)
 
 

@@ -169,6 +169,15 @@ class WebDriverPhone:
         self.show(image)
         return bool(image.get_property("naturalWidth") == 320)
 
+    def keeps_its_room(self, selector: str) -> bool:
+        """Whether a picture takes as much room before it has come as afterwards."""
+        image = self.find(selector)
+        self.show(image)
+        self.until(lambda: image.get_property("naturalWidth"), "the picture")
+        taken = image.size
+        self.browser.execute_script("arguments[0].removeAttribute('src')", image)
+        return bool(image.size == taken)
+
     def draw(self, selector: str = "[data-pad] canvas") -> None:
         """Two strokes on the pad, by a pointer that goes down, moves and goes up."""
         pad = self.find(selector)
