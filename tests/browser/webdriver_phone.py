@@ -17,6 +17,8 @@ SIZE = (390, 844)
 WAIT_SECONDS = 30
 HOLD_SECONDS = 2.3
 SHOWN_LETTERS = 600
+LEAVE = "window.isLeft = true"
+IS_LOADED = "return !window.isLeft && document.readyState === 'complete'"
 
 
 class WebDriverPhone:
@@ -51,7 +53,11 @@ class WebDriverPhone:
 
     def open(self, path: str) -> None:
         """Open a page; the phone itself must be the one that answers."""
+        self.browser.execute_script(LEAVE)
         self.browser.get(f"{self.server.url}{path}")
+        # WebKit's driver can take the end of the swap before for the end of this load: what is done
+        # then comes before the page's scripts, and a photo or a tap is lost.
+        self.until(lambda: self.browser.execute_script(IS_LOADED), path)
         assert self.is_controlled(), f"{path} was answered by the network"
 
     def reload(self) -> None:
@@ -59,18 +65,16 @@ class WebDriverPhone:
 
         Firefox's driver reloads past the worker, as with the shift key held.
         """
-        self.browser.execute_script("window.isOld = true; location.reload()")
-        is_new = "return !window.isOld && document.readyState === 'complete'"
-        self.until(lambda: self.browser.execute_script(is_new), "the same page again")
+        self.browser.execute_script(f"{LEAVE}; location.reload()")
+        self.until(lambda: self.browser.execute_script(IS_LOADED), "the same page again")
 
     def back(self) -> None:
         """One step back: a page comes, by a load or by a swap."""
         self.browser.execute_script(
-            """window.isOld = true
-            document.addEventListener("htmx:after:swap", () => { window.isOld = false })"""
+            f"{LEAVE}; document.addEventListener('htmx:after:swap', () => {{ window.isLeft = false }})"
         )
         self.browser.back()
-        self.until(lambda: self.browser.execute_script("return !window.isOld"), "the page before")
+        self.until(lambda: self.browser.execute_script(IS_LOADED), "the page before")
 
     def asks(self, promise: str) -> Any:
         """What a promise in the page comes to."""
