@@ -170,6 +170,19 @@ def test_without_signal_a_label_is_read_and_a_photo_is_drawn_on(
     phone.until(lambda: phone.loaded(".shot img"), "a small picture made by the worker")
 
 
+def test_what_is_said_of_a_number_moves_nothing_away_under_the_next_tap(
+    liqiang_phone: WebDriverPhone, server: Server
+):
+    phone, visit = liqiang_phone, server.visit_of("liqiang", 1)
+    phone.open(f"/visits/{visit}/swaps")
+    said, aim = phone.find("#known-installed_serial"), phone.find("label:has([name=fate])")
+    before = phone.top_of(aim)
+    phone.fill("installed_serial", "CTL-9015-77")
+    phone.press("[name=removed_serial]")
+    phone.until(lambda: said.get_property("textContent"), "what is known of the number")
+    assert phone.top_of(aim) == before
+
+
 def test_a_form_that_was_saved_leaves_no_draft_and_no_conflict_with_oneself(
     liqiang_phone: WebDriverPhone, server: Server
 ):

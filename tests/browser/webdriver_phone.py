@@ -106,6 +106,11 @@ class WebDriverPhone:
         """Scroll until the element is in the middle of the screen."""
         self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
 
+    def top_of(self, element: WebElement) -> float:
+        """How far below the top of the page it stands, in CSS pixels."""
+        top = "return arguments[0].getBoundingClientRect().top + scrollY"
+        return round(float(self.browser.execute_script(top, element)), 1)
+
     def record(self, visit: str, noun: str, **fields: Any) -> None:
         """Fill in one form and save it; back on the visit's page afterwards."""
         list_ = fields.pop("list_", "")
