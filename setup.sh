@@ -5,7 +5,7 @@ set -eu
 purpose=${1:-demo}
 python=${PYTHON:-python3}
 libraries="libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
-[ "$purpose" = test ] && libraries="$libraries chromium openssl poppler-utils qpdf webkit2gtk-driver xvfb fonts-noto-cjk postgresql redis-server nginx libnss3-tools"
+[ "$purpose" = test ] && libraries="$libraries chromium openssl poppler-utils qpdf webkit2gtk-driver xvfb firefox-esr fonts-noto-cjk postgresql redis-server nginx libnss3-tools"
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
   echo "fieldapp needs Python 3.11 or newer: install it, or name it with make PYTHON=…" >&2

@@ -1,5 +1,5 @@
 // What was typed and not yet saved survives a reload. A draft lives in this tab only, and goes when
-// its form was saved: answered with another page.
+// its form was saved.
 //
 // A draft keeps the hidden heads too: they are what its author saw when he wrote it. The signature
 // is never kept, nor the digest of what was on the screen when it was drawn.
@@ -21,6 +21,14 @@ export function readForms() {
     const draft = !isRefused(form) && sessionStorage.getItem(nameOf(form))
     if (draft) fill(form, JSON.parse(draft))
   }
+}
+
+/**
+ * Whether an answer says that its form was saved: a refused one comes back with a status of its own.
+ * That the answer was redirected is not asked: WebKit does not tell it of what the worker redirects.
+ */
+export function isSaved({ target, detail }) {
+  return Boolean(target.matches?.("form[data-keep]") && detail.ctx.response?.raw?.ok)
 }
 
 function forms() {
@@ -80,7 +88,6 @@ function note(event) {
 
 document.addEventListener("input", note)
 document.addEventListener("change", note)
-document.addEventListener("htmx:after:request", ({ target, detail }) => {
-  const answer = detail.ctx.response?.raw
-  if (target.matches?.("form[data-keep]") && answer?.ok && answer.redirected) sessionStorage.removeItem(nameOf(target))
+document.addEventListener("htmx:after:request", (event) => {
+  if (isSaved(event)) sessionStorage.removeItem(nameOf(event.target))
 })

@@ -3,6 +3,7 @@
 // person, and forgotten when he signs out.
 
 import { say } from "./copy.js"
+import { isSaved } from "./keep.js"
 
 const SHOWN = 5
 const KEPT = 30
@@ -80,9 +81,8 @@ document.addEventListener("click", ({ target }) => {
   field.dispatchEvent(new Event("input", { bubbles: true }))
   field.dispatchEvent(new Event("change", { bubbles: true })) // a number is compared at once
 })
-document.addEventListener("htmx:after:request", ({ target, detail }) => {
-  const answer = detail.ctx.response?.raw
-  if (target.matches?.("form[data-keep]") && answer?.ok && answer.redirected && boxes(target).length) note(target)
+document.addEventListener("htmx:after:request", (event) => {
+  if (isSaved(event) && boxes(event.target).length) note(event.target)
 })
 document.addEventListener("submit", ({ target }) => {
   if (new URL(target.action, location.href).pathname === "/sign-out") localStorage.removeItem(nameOf())

@@ -83,7 +83,8 @@ async function refresh() {
   const address = location.pathname + location.search
   const response = await fetch(address, { headers: { Accept: "text/html" } })
   const text = await response.text()
-  if (!response.ok || response.redirected || turn !== asked) return
+  const answered = new URL(response.url) // not `redirected`: WebKit does not tell it of the worker
+  if (!response.ok || answered.pathname + answered.search !== address || turn !== asked) return
   if (address !== location.pathname + location.search) return
   const page = new DOMParser().parseFromString(text, "text/html")
   const [line, newLine] = [document.querySelector(".sync"), page.querySelector(".sync")]

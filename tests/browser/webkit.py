@@ -1,7 +1,7 @@
-"""The same phone with another engine: Debian's WebKitGTK, on a screen of its own.
+"""Debian's WebKitGTK, on a screen of its own.
 
-WebKitGTK is the engine of an iPhone's browser without Apple's rules about storage; what only those
-show stands in README.md beside this file.
+It is the engine of an iPhone's browser without Apple's rules about storage; what only those show
+stands in README.md beside this file.
 """
 
 from __future__ import annotations
@@ -9,25 +9,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from selenium import webdriver
-from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
-from server import Server
 
 SCREEN = "480x1000x24"
-SIZE = (390, 844)
-WAIT_SECONDS = 30
-HOLD_SECONDS = 2.3
 
 
 @contextmanager
@@ -52,202 +44,24 @@ def screen() -> Iterator[str]:
 
 
 @contextmanager
-def browser(display: str) -> Iterator[webdriver.WebKitGTK]:
-    """WebKitGTK on ``display``, with nothing stored in it."""
+def browser() -> Iterator[WebDriver]:
+    """WebKitGTK with nothing stored in it."""
     driver = shutil.which("WebKitWebDriver")
     libraries = sorted(Path("/usr/lib").glob("*/webkit*gtk-*/MiniBrowser"))
     assert libraries, "WebKit is missing: apt-get install webkit2gtk-driver"
-    environment = os.environ | {"DISPLAY": display, "LANGUAGE": "zh_CN"}
-    if os.getuid() == 0:
-        environment["WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS"] = "1"
     options = Options()
     options.binary_location = str(libraries[-1])
     options.add_argument("--automation")
-    service = Service(executable_path=driver, env=environment)
-    with warnings.catch_warnings():
-        # selenium warns of what selenium itself does here
-        warnings.filterwarnings("ignore", "setting remote_server_addr", DeprecationWarning)
-        opened = webdriver.WebKitGTK(options=options, service=service)
-    try:
-        opened.set_window_size(*SIZE)
-        yield opened
-    finally:
-        opened.quit()
-
-
-class WebKitPhone:
-    """One engineer's phone, driven as a thumb would; words as in :class:`phone.Phone`."""
-
-    def __init__(self, browser: webdriver.WebKitGTK, server: Server) -> None:
-        self.browser = browser
-        self.server = server
-
-    def sign_in(self, account: str) -> None:
-        """Sign in; the phone enrols itself and becomes its own server."""
-        self.browser.get(f"{self.server.url}/sign-in")
-        self.find("#account").send_keys(account)
-        self.find("#password").send_keys(self.server.accounts[account].password)
-        self.press("main button")
-        self.arrives("/visits/install")
-        until(self.is_controlled, "a worker in control")
-        opened = "return document.querySelectorAll('details[open]').length"
-        until(lambda: self.browser.execute_script(opened) == 1, "the way of this browser")
-        self.press(".save-bar a")
-        self.arrives("/visits")
-
-    def is_controlled(self) -> bool:
-        """Whether the phone itself answers."""
-        return bool(self.browser.execute_script("return !!navigator.serviceWorker.controller"))
-
-    @property
-    def path(self) -> str:
-        """The path of the page shown."""
-        return self.browser.current_url.removeprefix(self.server.url).partition("?")[0]
-
-    def open(self, path: str) -> None:
-        """Open a page; the phone itself must be the one that answers."""
-        self.browser.get(f"{self.server.url}{path}")
-        assert self.is_controlled(), f"{path} was answered by the network"
-
-    def reload(self) -> None:
-        """The same page again."""
-        self.browser.refresh()
-
-    def find(self, selector: str) -> WebElement:
-        """The first element that matches; it may still have to come."""
-        return until(
-            lambda: next(iter(self.browser.find_elements(By.CSS_SELECTOR, selector)), None),
-            selector,
-        )
-
-    def press(self, selector: str) -> None:
-        """Press a button or a label."""
-        element = self.find(selector)
-        self.show(element)
-        element.click()
-
-    def hold(self, selector: str) -> None:
-        """Hold a button for as long as it asks for."""
-        button = self.find(selector)
-        self.show(button)
-        thumb = ActionChains(self.browser)
-        thumb.click_and_hold(button).pause(HOLD_SECONDS).release().perform()
-
-    def show(self, element: WebElement) -> None:
-        """Scroll until the element is in the middle of the screen."""
-        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-
-    def record(self, visit: str, noun: str, **fields: Any) -> None:
-        """Fill in one form and save it; back on the visit's page afterwards."""
-        list_ = fields.pop("list_", "")
-        self.open(f"/visits/{visit}/{noun}{f'?list={list_}' if list_ else ''}")
-        for name, value in fields.items():
-            self.fill(name, value)
-        self.save(visit)
-
-    def fill(self, name: str, value: Any) -> None:
-        """Give one field its value: text, a choice's key, a list of ticks."""
-        field = self.find(f"form.entry-form [name='{name}']")
-        if field.get_attribute("type") in ("radio", "checkbox"):
-            for key in value if isinstance(value, list) else [value]:
-                self.press(f"label:has([name='{name}'][value='{key}'])")
-        else:
-            self.press(f"form.entry-form [name='{name}']")
-            field.send_keys(value)
-            assert field.get_property("value") == value
-
-    def save(self, visit: str) -> None:
-        """Press the button; the visit's page must come."""
-        self.press("form.entry-form button.save")
-        self.arrives(f"/visits/{visit}")
-        self.find("ol.steps")
-
-    def arrives(self, path: str) -> None:
-        """The page comes."""
-        until(lambda: self.path == path, path)
-
-    def take_photo(self, visit: str, file: Path, caption: str) -> None:
-        """Choose a picture file as the camera would give it, and save the entry."""
-        self.open(f"/visits/{visit}/photos")
-        self.find("[data-photo-file]").send_keys(str(file))
-        kept = self.find("input[name=sha256]")
-        until(lambda: len(str(kept.get_property("value"))) == 64, "a kept photo")
-        self.fill("caption", caption)
-        self.save(visit)
-
-    def sign(self, visit: str, name: str, role: str = "contact") -> None:
-        """The customer signs on the hand-over page; the engineer takes the phone back."""
-        self.open(f"/visits/{visit}/signatures")
-        self.fill("name", name)
-        self.fill("role", role)
-        self.draw()
-        self.press("form.entry-form button.save")
-        self.find("#thanks")
-        self.hold(".hold")
-        self.arrives(f"/visits/{visit}")
-
-    def kept_for_later(self) -> list[str]:
-        """Paths of the files that the worker fetched behind its first sync."""
-        script = """const done = arguments[0]
-            caches.open("later").then((cache) => cache.keys())
-              .then((all) => done(all.map((each) => new URL(each.url).pathname)))"""
-        paths: list[str] = self.browser.execute_async_script(script)
-        return paths
-
-    def loaded(self, selector: str) -> bool:
-        """Whether a picture came, 320 px wide."""
-        image = self.find(selector)
-        self.show(image)
-        return bool(image.get_property("naturalWidth") == 320)
-
-    def draw(self, selector: str = "[data-pad] canvas") -> None:
-        """Two strokes on the pad, by a pointer that goes down, moves and goes up."""
-        pad = self.find(selector)
-        self.show(pad)
-        width, height = pad.size["width"], pad.size["height"]
-        for start, end in (((-0.4, -0.2), (0.0, 0.2)), ((0.0, -0.3), (0.4, 0.3))):
-            strokes = ActionChains(self.browser, duration=40)
-            strokes.move_to_element_with_offset(
-                pad, int(start[0] * width), int(start[1] * height)
-            ).click_and_hold()
-            for _ in range(8):
-                strokes.move_by_offset(
-                    int((end[0] - start[0]) * width / 8), int((end[1] - start[1]) * height / 8)
-                )
-            strokes.release().perform()
-
-    @property
-    def text(self) -> str:
-        """All that can be read on the page."""
-        return self.find("body").text
-
-    def sees(self, text: str) -> None:
-        """The text comes to be on the page."""
-        until(lambda: text in self.text, text)
-
-    def sync_line(self) -> str:
-        """What the sync line says."""
-        return self.find(".sync").text.strip()
-
-    def waits_for_sync(self, text: str, but_not: str) -> None:
-        """The sync line comes to say ``text``; the phone is asked again and again."""
-
-        def says() -> bool:
-            self.browser.execute_script(
-                "navigator.serviceWorker.controller.postMessage({type: 'sync'})"
-            )
-            time.sleep(0.5)
-            self.reload()
-            line = self.sync_line()
-            return text in line and but_not not in line
-
-        until(says, f"{text!r} on the sync line")
-
-
-def until(look: Callable[[], Any], what: str) -> Any:
-    """What ``look`` finds, once it finds something; AssertionError after half a minute."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)
-    return found
+    with screen() as display:
+        environment = os.environ | {"DISPLAY": display, "LANGUAGE": "zh_CN"}
+        if os.getuid() == 0:
+            environment["WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS"] = "1"
+        service = Service(executable_path=driver, env=environment)
+        with warnings.catch_warnings():
+            # selenium warns of what selenium itself does here
+            warnings.filterwarnings("ignore", "setting remote_server_addr", DeprecationWarning)
+            opened = webdriver.WebKitGTK(options=options, service=service)
+        try:
+            yield opened
+        finally:
+            opened.quit()
