@@ -23,7 +23,7 @@ from fieldapp import create_app
 from fieldapp.database import driver_url
 from fieldapp.migrations import config_for
 from fieldapp.models import db
-from tests.compiled import share_templates
+from tests.compiled import share_statements, share_templates
 from tests.postgres import Cluster
 
 
@@ -52,6 +52,7 @@ class Databases(ABC):
         url = self.take(folder)
         app = create_app({"INSTANCE": str(folder), "DATABASE_URL": url} | settings)
         share_templates(app)
+        share_statements(app)
         try:
             yield app
         finally:

@@ -142,10 +142,52 @@ def test_liqiang_finishes_a_visit(liqiang_phone: WebDriverPhone, server: Server,
         assert hashlib.sha256(whole).hexdigest() == photo.sha256
 
 
+def test_who_did_not_agree_agrees_after_all_and_has_his_name_typed(
+    liqiang_phone: WebDriverPhone, server: Server
+):
+    phone, visit = liqiang_phone, server.visit_of("liqiang")
+    phone.open(f"/visits/{visit}")
+    server.stop()
+    phone.record(visit, "arrivals", outcome="present")
+    phone.record(visit, "steps", list_="conduct", done=["badge"])
+    phone.record(visit, "identifications", serial="WDT-1", verdict="agrees")
+    phone.record(visit, "diagnoses", text="探测器失灵", cause="product", repair="on-site")
+    phone.record(visit, "measures", text="清洁后试机正常")
+    phone.record(visit, "steps", list_="closing", done=["cleaned"])
+    phone.record(visit, "outcomes", result="solved")
+
+    phone.open(f"/visits/{visit}/signatures")
+    phone.press("a[href$='/refusals?by=customer']")
+    phone.fill("reason", "disputes")
+    phone.fill("text", "探测器仍会误报")
+    phone.press("form.entry-form button.save")
+    phone.find("#thanks")
+    phone.sees("探测器仍会误报")
+    phone.press("#thanks a[href$='list=more']")
+    phone.fill("name", "王丽")
+    phone.fill("role", "contact")
+    phone.press("details.witness summary")
+    phone.fill("witness_name", "赵敏")
+    phone.fill("witness_role", "同事")
+    phone.press("form.entry-form button.save")
+    phone.find("#thanks")
+    phone.sees("王丽")
+
+    server.start()
+    phone.waits_for_sync("公司已收到 9/9 条", but_not="待到达")
+    assert server.journal_kinds(visit, "liqiang")[-2:] == ["refusal", "signature"]
+    with server.office():
+        state = db.session.get_one(Visit, visit).state
+        (signature,) = state["signatures"]
+        assert signature["verdict"] == "verified"
+        assert signature["value"]["strokes"] in (None, "", [])
+        assert (signature["value"]["name"], signature["value"]["witness_name"]) == ("王丽", "赵敏")
+
+
 def test_without_signal_a_label_is_read_and_a_photo_is_drawn_on(
     liqiang_phone: WebDriverPhone, server: Server, board_photo: Path, tmp_path: Path
 ):
-    phone, visit = liqiang_phone, server.visit_of("liqiang", 1)
+    phone, visit = liqiang_phone, server.visit_of("liqiang", -1)
     label = tmp_path / "铭牌.png"
     label.write_bytes(png(picture(("Code128", "CTL-9015-77"))))
     phone.until(lambda: set(phone.kept_for_later()) == set(later_files()), "what is kept for later")
@@ -173,7 +215,7 @@ def test_without_signal_a_label_is_read_and_a_photo_is_drawn_on(
 def test_what_is_said_of_a_number_moves_nothing_away_under_the_next_tap(
     liqiang_phone: WebDriverPhone, server: Server
 ):
-    phone, visit = liqiang_phone, server.visit_of("liqiang", 1)
+    phone, visit = liqiang_phone, server.visit_of("liqiang", -1)
     phone.open(f"/visits/{visit}/swaps")
     said, aim = phone.find("#known-installed_serial"), phone.find("label:has([name=fate])")
     before = phone.top_of(aim)
@@ -186,7 +228,7 @@ def test_what_is_said_of_a_number_moves_nothing_away_under_the_next_tap(
 def test_a_form_that_was_saved_leaves_no_draft_and_no_conflict_with_oneself(
     liqiang_phone: WebDriverPhone, server: Server
 ):
-    phone, visit = liqiang_phone, server.visit_of("liqiang", 1)
+    phone, visit = liqiang_phone, server.visit_of("liqiang", -1)
     for text in ("蓄电池鼓包", "蓄电池鼓包，电源板正常"):
         phone.record(visit, "diagnoses", text=text, cause="product", repair="on-site")
     phone.open(f"/visits/{visit}/diagnoses")
@@ -220,7 +262,7 @@ def test_a_visit_is_opened_and_named_as_unsent(liqiang_phone: WebDriverPhone, se
 def test_a_half_typed_form_holds_the_new_version_which_then_works_without_signal(
     liqiang_phone: WebDriverPhone, server: Server
 ):
-    phone, visit = liqiang_phone, server.visit_of("liqiang", 1)
+    phone, visit = liqiang_phone, server.visit_of("liqiang", -1)
     phone.open(f"/visits/{visit}/notes")
     phone.fill("text", "写到一半")
     phone.browser.execute_script("window.here = true")
