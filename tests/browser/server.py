@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import IO
 
 from flask import Flask
-from forked import Forked
 from sqlalchemy import select
 
 from fieldapp import create_app, keys, migrations, reports
 from fieldapp.demo import make_demo
 from fieldapp.models import Person, Visit, WorkOrder, db
 from fieldapp.perform import journal_of
+from tests.forked import Forked, run
 
 WAIT_SECONDS = 30
 _COMMAND = "from fieldapp.cli import run; run()"
@@ -57,7 +57,7 @@ class Server:
                 stdout=self.told,
             )
         else:
-            self.process = Forked(options, self.environment())
+            self.process = Forked(["serve", *options], self.environment())
         deadline = time.monotonic() + WAIT_SECONDS
         while not self.answers():
             assert self.process.poll() is None, "the server did not start"
@@ -117,13 +117,7 @@ class Server:
 
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """One run of the console command on the same instance folder."""
-        return subprocess.run(
-            [sys.executable, "-c", _COMMAND, *arguments],
-            env=self.environment() | settings,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run(arguments, self.environment() | settings)
 
     def environment(self) -> dict[str, str]:
         """The settings of this server for a process."""

@@ -7,9 +7,10 @@ import shutil
 import sqlite3
 import stat
 import subprocess
-import sys
 
 import pytest
+
+from tests.forked import run
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +32,7 @@ def fieldapp(folder, *arguments, **environment):
         for name, value in os.environ.items()
         if not name.startswith(("LC_", "LANG", "FIELDAPP_")) and name != "DATABASE_URL"
     }
-    return subprocess.run(
-        [sys.executable, "-c", "from fieldapp.cli import run; run()", *arguments],
-        capture_output=True,
-        encoding="utf-8",
-        env=kept
-        | {"PYTHONPATH": os.pathsep.join(sys.path), "FIELDAPP_INSTANCE": str(folder)}
-        | {"PYTHONUTF8": "1"}
-        | environment,
-    )
+    return run(arguments, kept | {"FIELDAPP_INSTANCE": str(folder)} | environment)
 
 
 @pytest.mark.parametrize(

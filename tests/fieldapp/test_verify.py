@@ -4,8 +4,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime
 
@@ -22,6 +20,7 @@ from fieldapp.rendering import RenderPool
 from sync import seal, seal_key
 from sync.problems import Problem
 from sync.verdict import digest_of
+from tests.forked import run
 from tests.phones import PAGE
 from tests.tampering import cut_off, flipped, stripped
 
@@ -321,18 +320,11 @@ def test_a_genuine_file_does_not_wait_for_a_slow_one(app, anybody, two):
 
 
 def console(app, *arguments):
-    return subprocess.run(
-        [sys.executable, "-c", "from fieldapp.cli import run; run()", "verify", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ
-        | {
-            "FIELDAPP_INSTANCE": str(app.config["INSTANCE"]),
-            "DATABASE_URL": app.config["DATABASE_URL"],
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        },
-    )
+    environment = os.environ | {
+        "FIELDAPP_INSTANCE": str(app.config["INSTANCE"]),
+        "DATABASE_URL": app.config["DATABASE_URL"],
+    }
+    return run(["verify", *arguments], environment)
 
 
 @pytest.mark.usefixtures("sqlite")  # many commands, one sentence each: alike on either database
