@@ -14,7 +14,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from server import Server
 
 SIZE = (390, 844)
-WAIT_SECONDS = 30
+WAIT_SECONDS = 60
 HOLD_SECONDS = 2.3
 SHOWN_LETTERS = 600
 LEAVE = "window.isLeft = true"
@@ -209,7 +209,7 @@ class WebDriverPhone:
         return str(self.browser.execute_script("return document.body?.innerText ?? ''"))
 
     def until(self, look: Callable[[], Any], what: str) -> Any:
-        """What ``look`` finds, once it finds something; AssertionError after half a minute."""
+        """What ``look`` finds, once it finds something; AssertionError after a minute."""
         deadline = time.monotonic() + WAIT_SECONDS
         while not (found := look()):
             if time.monotonic() > deadline:
@@ -234,6 +234,14 @@ class WebDriverPhone:
         self.find("#repeat").send_keys(pin)
         self.press("main button.save")
         self.find("#has-pin")
+
+    def take_back(self, visit: str, pin: str) -> None:
+        """The engineer takes the phone back: by ``pin`` when it has one, else by holding a button."""
+        if self.browser.find_elements(By.CSS_SELECTOR, ".hold"):
+            self.hold(".hold")
+            self.arrives(f"/visits/{visit}")
+        else:
+            self.leave_with_pin(visit, pin)
 
     def leave_with_pin(self, visit: str, pin: str) -> None:
         """The engineer takes the phone back by his PIN."""
