@@ -10,6 +10,13 @@ from phone import Phone
 from playwright.sync_api import Browser, Page
 from server import Server
 
+LONG = ("test_killed_server.py", "test_long_day.py", "test_looks.py")
+"""Begun first: at the end one process would work on them while the others wait."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:

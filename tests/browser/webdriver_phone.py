@@ -15,7 +15,6 @@ from server import Server
 
 SIZE = (390, 844)
 WAIT_SECONDS = 60
-HOLD_SECONDS = 2.3
 SHOWN_LETTERS = 600
 LEAVE = "window.isLeft = true"
 IS_LOADED = "return !window.isLeft && document.readyState === 'complete'"
@@ -95,12 +94,14 @@ class WebDriverPhone:
         self.show(element)
         element.click()
 
-    def hold(self, selector: str) -> None:
-        """Hold a button for as long as it asks for."""
+    def hold(self, selector: str, path: str) -> None:
+        """Hold a button until its page comes.  Firefox cannot let go on a page that is leaving."""
         button = self.find(selector)
         self.show(button)
-        thumb = ActionChains(self.browser)
-        thumb.click_and_hold(button).pause(HOLD_SECONDS).release().perform()
+        ActionChains(self.browser).click_and_hold(button).perform()
+        self.arrives(path)
+        self.until(lambda: self.browser.execute_script(IS_LOADED), path)
+        ActionChains(self.browser).release().perform()
 
     def show(self, element: WebElement) -> None:
         """Scroll until the element is in the middle of the screen."""
@@ -161,8 +162,7 @@ class WebDriverPhone:
         self.draw()
         self.press("form.entry-form button.save")
         self.find("#thanks")
-        self.hold(".hold")
-        self.arrives(f"/visits/{visit}")
+        self.hold(".hold", f"/visits/{visit}")
 
     def kept_for_later(self) -> list[str]:
         """Paths of the files that the worker fetched behind its first sync."""
@@ -238,8 +238,7 @@ class WebDriverPhone:
     def take_back(self, visit: str, pin: str) -> None:
         """The engineer takes the phone back: by ``pin`` when it has one, else by holding a button."""
         if self.browser.find_elements(By.CSS_SELECTOR, ".hold"):
-            self.hold(".hold")
-            self.arrives(f"/visits/{visit}")
+            self.hold(".hold", f"/visits/{visit}")
         else:
             self.leave_with_pin(visit, pin)
 
