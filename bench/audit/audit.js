@@ -18,6 +18,8 @@ async function signedIn(who) {
   const context = await browser.createBrowserContext()
   const page = await context.newPage()
   if (!who) return page
+  // shown how to install before: the list comes at once
+  await page.evaluateOnNewDocument(() => localStorage.setItem("install shown", "1"))
   await page.goto(`${url}/sign-in`)
   await page.type("#account", people[who].account)
   await page.type("#password", people[who].password)
