@@ -86,7 +86,7 @@ def _audit(home: Path, chromium: str, server: Server, day: Day) -> int:
         for audit in lost[row.name]:
             print(f"    {audit}")
     if done.returncode or len(rows) < len(asked["pages"]):
-        print(done.stderr.strip().splitlines()[-1:] or "Lighthouse gave up")
+        print(done.stderr.strip() or "Lighthouse gave up")
         return 1
     return 0 if all(row.ok for row in rows) else 1
 

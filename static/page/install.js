@@ -21,7 +21,7 @@ export function platformOf({ userAgent, maxTouchPoints }) {
 }
 
 /** Whether this page runs as an app of its own. */
-export function isInstalled() {
+function isInstalled() {
   return matchMedia("(display-mode: standalone)").matches || navigator.standalone === true
 }
 

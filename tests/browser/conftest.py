@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from phone import Phone
+from PIL import Image
 from playwright.sync_api import Browser, Page
 from server import Server
 
@@ -42,3 +43,11 @@ def visitor(chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context(viewport={"width": 390, "height": 844}, locale="zh-CN")
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def board_photo(tmp_path: Path) -> Path:
+    """A picture of a power board, larger than a phone keeps."""
+    path = tmp_path / "电源板.jpg"
+    Image.effect_mandelbrot((2400, 1800), (-2, -1.5, 1, 1.5), 60).convert("RGB").save(path)
+    return path

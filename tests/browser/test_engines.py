@@ -16,7 +16,6 @@ import pytest
 import webkit
 from barcodes import picture, png
 from phone import OPENING
-from PIL import Image
 from server import Server
 from sqlalchemy import select
 from webdriver_phone import WebDriverPhone
@@ -63,14 +62,6 @@ def liqiang_phone(signed_in: WebDriverPhone, server: Server) -> WebDriverPhone:
     signed_in.browser.execute_script("sessionStorage.clear()")
     signed_in.open("/visits")
     return signed_in
-
-
-@pytest.fixture
-def board_photo(tmp_path: Path) -> Path:
-    """A picture of a power board, larger than the phone keeps."""
-    path = tmp_path / "板.jpg"
-    Image.effect_mandelbrot((2000, 1500), (-2, -1.5, 1, 1.5), 60).convert("RGB").save(path)
-    return path
 
 
 def work_without_signal(phone: WebDriverPhone, visit: str, photo: Path) -> None:

@@ -10,23 +10,13 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from desk import Desk
 from phone import Phone
-from PIL import Image
 from server import Server
 from sqlalchemy import select
 
 from fieldapp.models import Contact, Report, Visit, db
 from fieldapp.perform import unit
-
-
-@pytest.fixture
-def board_photo(tmp_path: Path) -> Path:
-    """A picture of a power board, larger than the phone keeps."""
-    path = tmp_path / "board.jpg"
-    Image.effect_mandelbrot((2400, 1800), (-2, -1.5, 1, 1.5), 60).convert("RGB").save(path)
-    return path
 
 
 def work_without_signal(phone: Phone, visit: str, photo: Path) -> None:
